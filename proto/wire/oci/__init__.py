@@ -1,0 +1,1 @@
+"""OCI documents that cross a process boundary."""

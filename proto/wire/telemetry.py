@@ -1,0 +1,93 @@
+"""Logs and trace context: one line format, fields bound to the current task, W3C traceparent in and out.
+
+Standard library only, because the shim imports it too. On a terminal a line is logfmt, else JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+_fields: ContextVar[Mapping[str, Any]] = ContextVar("log_fields", default=MappingProxyType({}))
+_traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+
+_TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+@contextmanager
+def bind(**fields: Any) -> Iterator[None]:
+    """Add fields to every line logged in the block (and in tasks started there)."""
+    token = _fields.set({**_fields.get(), **fields})
+    try:
+        yield
+    finally:
+        _fields.reset(token)
+
+
+def attach(header: str | None) -> None:
+    """Take over a caller's traceparent for the current context; an invalid one is dropped."""
+    _traceparent.set(header if header and _TRACEPARENT.fullmatch(header) else None)
+
+
+def traceparent() -> str | None:
+    """The traceparent to send with calls made from here, or None."""
+    return _traceparent.get()
+
+
+def start_trace() -> str:
+    """Begin a trace in the current context and return its traceparent."""
+    header = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
+    _traceparent.set(header)
+    return header
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, service: str, *, as_json: bool) -> None:
+        super().__init__()
+        self._service = service
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "msg": record.getMessage(),
+        }
+        line.update(_fields.get())
+        header = _traceparent.get()
+        if header:
+            line["trace_id"] = header[3:35]
+        for key, value in vars(record).items():
+            if key not in _STANDARD:
+                line[key] = value
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        if self._as_json:
+            return json.dumps(line, default=str)
+        return " ".join(f"{key}={_logfmt(value)}" for key, value in line.items())
+
+
+def _logfmt(value: Any) -> str:
+    text = str(value)
+    return json.dumps(text) if not text or re.search(r'[\s="]', text) else text
+
+
+def configure(service: str, level: str = "info") -> None:
+    """Send the process's log to stderr. ``level`` is one of debug, info, warn, warning, error, fatal."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter(service, as_json=not sys.stderr.isatty()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    names = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG", "panic": "CRITICAL"}
+    root.setLevel(names.get(level.lower(), level.upper()))

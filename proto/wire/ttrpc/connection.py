@@ -1,0 +1,103 @@
+"""The server side of one ttrpc connection with no I/O of its own.
+
+The shim's epoll loop feeds it the bytes it read and writes the bytes it returns; ``wire.ttrpc.server`` does the same under
+asyncio. Streaming calls do not occur in the shim's services and are answered Unimplemented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError, Message
+from wire.gen.shim.ttrpc import request_pb2
+
+from wire.errors import EngineError, InvalidArgument, NotImplementedYet, ResourceExhausted
+from wire.ttrpc import frame
+from wire.ttrpc.errors import to_status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request to answer with ``Connection.response`` for its ``stream_id``."""
+
+    stream_id: int
+    service: str
+    method: str
+    payload: bytes
+    timeout_nano: int
+    metadata: Sequence[tuple[str, str]]
+
+    def header(self, key: str) -> str | None:
+        """The first metadata value of ``key``, compared without case."""
+        for name, value in self.metadata:
+            if name.lower() == key:
+                return value
+        return None
+
+
+class Connection:
+    """Turns received bytes into calls, and results into bytes to send."""
+
+    def __init__(self) -> None:
+        self._reader = frame.Reader()
+        self._last_stream = 0
+
+    def feed(self, data: bytes) -> tuple[list[Call], bytes]:
+        """Add received bytes; returns the calls now complete and bytes to send at once (protocol errors)."""
+        calls: list[Call] = []
+        replies = b""
+        for stream_id, kind, flags, body in self._reader.feed(data):
+            try:
+                call = self._accept(stream_id, kind, flags, body)
+            except EngineError as error:
+                replies += self.response(stream_id, error)
+            else:
+                if call is not None:
+                    calls.append(call)
+        return calls, replies
+
+    def _accept(self, stream_id: int, kind: int, flags: int, body: bytes | None) -> Call | None:
+        if kind != frame.REQUEST:
+            # Data for a stream that we never opened: the unary services have nothing to do with it.
+            return None
+        if stream_id % 2 == 0:
+            raise InvalidArgument(f"stream id {stream_id} is not odd")
+        if stream_id <= self._last_stream:
+            raise InvalidArgument(f"stream id {stream_id} is not greater than {self._last_stream}")
+        self._last_stream = stream_id
+        if body is None:
+            raise ResourceExhausted(f"message length exceeds maximum message size {frame.MAX_DATA}")
+        if flags & frame.REMOTE_OPEN:
+            raise NotImplementedYet("streaming calls are not implemented")
+        try:
+            request = request_pb2.Request.FromString(body)
+        except DecodeError:
+            raise InvalidArgument("request is not a ttrpc request") from None
+        return Call(
+            stream_id=stream_id,
+            service=request.service,
+            method=request.method,
+            payload=request.payload,
+            timeout_nano=request.timeout_nano,
+            metadata=[(pair.key, pair.value) for pair in request.metadata],
+        )
+
+    @staticmethod
+    def response(stream_id: int, result: Message | bytes | EngineError) -> bytes:
+        """The frame that answers a call with a message, its serialized form, or an error."""
+        response = request_pb2.Response()
+        if isinstance(result, EngineError):
+            response.status.CopyFrom(to_status(result))
+        elif isinstance(result, bytes):
+            response.payload = result
+        else:
+            response.payload = result.SerializeToString()
+        data = response.SerializeToString()
+        if len(data) > frame.MAX_DATA:
+            error = ResourceExhausted(
+                f"message length {len(data)} exceeds maximum message size {frame.MAX_DATA}"
+            )
+            response = request_pb2.Response(status=to_status(error))
+            data = response.SerializeToString()
+        return frame.encode(stream_id, frame.RESPONSE, data)
