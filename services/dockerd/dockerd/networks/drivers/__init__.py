@@ -1,0 +1,1 @@
+"""Network drivers: one module a driver, behind the Protocol in ``base``."""

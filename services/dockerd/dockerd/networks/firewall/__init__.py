@@ -1,0 +1,1 @@
+"""The firewall table of one stack, and its peace with foreign ones."""

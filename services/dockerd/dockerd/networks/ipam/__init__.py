@@ -1,0 +1,1 @@
+"""Address management: bitmaps, pools, and the allocator over them."""

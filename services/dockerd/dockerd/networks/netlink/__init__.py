@@ -1,0 +1,1 @@
+"""Kernel networking through hand-rolled netlink messages."""

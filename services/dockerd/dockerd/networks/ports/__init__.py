@@ -1,0 +1,1 @@
+"""Published ports: bindings, allocation, reservation, and the IPv6 relay."""

@@ -1,0 +1,1 @@
+"""What a container sees of its network: namespace, endpoint, hosts and resolv.conf."""
