@@ -84,9 +84,7 @@ class StaticAddressOnDefault(InvalidArgument):
     """Docker lets users choose addresses on their own networks only."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "user specified IP address is supported on user defined networks only"
-        )
+        super().__init__("user specified IP address is supported on user defined networks only")
 
 
 class NoAddressLeft(ResourceExhausted):

@@ -47,7 +47,7 @@ class NetworkSettings:
     enable_icc: bool = True
     enable_ip_masquerade: bool = True
     enable_ip_forward: bool = True
-    default_host_ip: str = "0.0.0.0"
+    default_host_ip: str = "0.0.0.0"  # noqa: S104 - published ports are for everybody, as in Docker
     userland_proxy: bool = True
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
