@@ -19,6 +19,8 @@ PROCESS_URL: Final = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 RESOURCES_URL: Final = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
 
 # Importing a module registers its messages; a type that arrives before its module was imported is found through this.
+# Upstream declares the image events in the image service's package.
+_EVENT_PACKAGES: Final = ("containerd.events.", "containerd.services.images.v1.Image")
 _EVENT_FILES: Final = ("container", "content", "image", "namespace", "sandbox", "snapshot", "task")
 
 
@@ -48,7 +50,7 @@ def unpack(packed: Any) -> Message:
     try:
         descriptor = pool.FindMessageTypeByName(full_name)
     except KeyError:
-        if not full_name.startswith("containerd.events."):
+        if not full_name.startswith(_EVENT_PACKAGES):
             raise NotFound(f'type with url "{packed.type_url}": not found') from None
         for file in _EVENT_FILES:
             importlib.import_module(f"wire.gen.containerd.events.{file}_pb2")

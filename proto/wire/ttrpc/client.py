@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
-from wire.gen.shim.ttrpc import request_pb2
 
 from wire import namespaces
 from wire.errors import DeadlineExceeded, EngineError, ResourceExhausted, Unavailable
+from wire.gen.shim.ttrpc import request_pb2
 from wire.ttrpc import frame
 from wire.ttrpc.errors import from_status
 

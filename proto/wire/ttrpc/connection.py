@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
-from wire.gen.shim.ttrpc import request_pb2
 
 from wire.errors import EngineError, InvalidArgument, NotImplementedYet, ResourceExhausted
+from wire.gen.shim.ttrpc import request_pb2
 from wire.ttrpc import frame
 from wire.ttrpc.errors import to_status
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from wire.gen.google.rpc import error_details_pb2, status_pb2
-
 from wire.errors import EngineError
+from wire.gen.google.rpc import error_details_pb2, status_pb2
 from wire.status import ERROR_DOMAIN, error_for, grpc_code, kind_of, reason_of
 
 _ERROR_INFO_URL: Final = "type.googleapis.com/google.rpc.ErrorInfo"

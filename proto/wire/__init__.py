@@ -1,0 +1,1 @@
+"""The contracts between the services and the kit that carries them."""

@@ -1,0 +1,31 @@
+"""``--network host``: no namespace, no address, nothing to undo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from dockerd.networks.model import AttachRequest, EndpointRecord, NetworkRecord
+
+
+class HostDriver:
+    """The host's own network."""
+
+    def plan(
+        self, network: NetworkRecord, request: AttachRequest, draft: EndpointRecord
+    ) -> EndpointRecord:
+        """An endpoint without a namespace; published ports are discarded, as Docker does."""
+        del network, request
+        return replace(draft, netns_path="")
+
+    def build(self, endpoint: EndpointRecord) -> None:
+        """Nothing to make."""
+
+    def teardown(self, endpoint: EndpointRecord) -> None:
+        """Nothing to remove."""
+
+    def restore(self, endpoint: EndpointRecord) -> None:
+        """Nothing to reserve."""
+
+    def repair(self, endpoints: Iterable[EndpointRecord]) -> None:
+        """Nothing to repair."""
