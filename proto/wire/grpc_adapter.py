@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import grpc
 import grpc.aio
-from wire.gen.google.rpc import status_pb2
 
 from wire import leases, namespaces, telemetry
 from wire.errors import EngineError, Internal
+from wire.gen.google.rpc import status_pb2
 from wire.status import grpc_code
 from wire.ttrpc.errors import from_status, to_status
 
