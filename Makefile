@@ -5,7 +5,12 @@ VENV := build/venv
 PY := $(VENV)/bin/python
 PYTHON ?= python3
 
-.PHONY: help setup lock proto proto-check fmt lint types unit check test clean-build
+BIN := build/bin
+CARGO ?= $(firstword $(wildcard $(HOME)/.cargo/bin/cargo) cargo)
+TARGET := x86_64-unknown-linux-gnu
+RELEASE := services/runtime/target/$(TARGET)/release
+
+.PHONY: deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,7 +42,7 @@ lint: setup ## ruff
 	$(VENV)/bin/ruff check proto services tests
 
 types: setup ## mypy, strict
-	$(VENV)/bin/mypy proto/wire services/dockerd/dockerd
+	$(VENV)/bin/mypy proto/wire services/dockerd/dockerd services/containerd/dockyard
 
 unit: setup ## Unit tests; no root
 	$(VENV)/bin/pytest -q tests/unit
@@ -45,3 +50,29 @@ unit: setup ## Unit tests; no root
 check: lint types proto-check unit ## The fast half; no root
 
 test: check ## Everything
+
+deps: ## Install the system packages that are missing (Debian)
+	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
+	have cc gcc; have nft nftables; have iptables iptables; have ip iproute2; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv); \
+	ldconfig -p | grep -q libnftables.so.1 || missing+=(libnftables1); \
+	[ -x "$(CARGO)" ] || command -v $(CARGO) >/dev/null || missing+=(cargo); \
+	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
+
+runtime-build: ## Build the native programs, static, into build/bin
+	cd services/runtime && RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build -q --release --locked --target $(TARGET)
+	mkdir -p $(BIN)
+	install -m 755 $(RELEASE)/dockyard-runtime $(RELEASE)/dockyard-init $(BIN)/
+	install -m 755 $(RELEASE)/hello build/hello
+
+bin: setup runtime-build ## Everything in build/bin
+	$(PY) -m dockyard.launchers $(BIN)
+
+up: deps bin ## Build, start the stack (ROOT=/some/dir for a separate one), run the hello image
+	$(BIN)/dockyard up $(if $(ROOT),--root "$(ROOT)")
+
+down: ## Stop the daemons; containers go on
+	$(BIN)/dockyard down $(if $(ROOT),--root "$(ROOT)")
+
+clean: ## Remove the stack: containers, daemons, data
+	$(BIN)/dockyard clean $(if $(ROOT),--root "$(ROOT)")

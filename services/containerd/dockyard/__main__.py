@@ -1,0 +1,207 @@
+"""`dockyard up | down | status | clean`: one stack's daemons, started under the supervisor and stopped again."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+from typing import Any, Final
+
+from dockyard.engine import Engine, EngineFailure
+from dockyard.image import NAME, hello_archive
+from dockyard.stack import Stack, choose_subnet, dialled, stack_at
+from dockyard.supervisor import Supervisor, daemons_of
+from wire import telemetry
+from wire.atomic import write_atomic
+from wire.errors import EngineError
+
+_READY_PATIENCE: Final = 60.0
+_STOP_PATIENCE: Final = 90.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; the exit status."""
+    parser = argparse.ArgumentParser(prog="dockyard", description=__doc__)
+    parser.add_argument("verb", choices=("up", "down", "status", "clean"))
+    parser.add_argument(
+        "--root", default=os.environ.get("ROOT") or None, help="a separate stack below this folder"
+    )
+    parser.add_argument("--bin", default=None, help="where the daemons' programs are")
+    parser.add_argument("--hello", default=None, help="the static binary of the hello image")
+    options = parser.parse_args(arguments)
+    stack = stack_at(options.root)
+    bin_dir = options.bin or os.path.dirname(os.path.realpath(sys.argv[0]))
+    try:
+        if options.verb == "up":
+            _up(stack, bin_dir, options.hello or f"{bin_dir}/../hello")
+        elif options.verb == "down":
+            _down(stack)
+        elif options.verb == "status":
+            return _status(stack)
+        else:
+            _clean(stack)
+    except (EngineError, EngineFailure, OSError) as error:
+        sys.stderr.write(f"dockyard: {error}\n")
+        return 1
+    return 0
+
+
+def _ask(stack: Stack, operation: str, patience: float) -> dict[str, Any] | None:
+    """Send one operation to the supervisor; None if there is no supervisor, or it ended while we waited."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(patience)
+        try:
+            connection.connect(stack.control_socket)
+            connection.sendall(json.dumps({"op": operation}).encode())
+            answer = connection.recv(1 << 16)
+        except (FileNotFoundError, ConnectionError):
+            return None
+    return json.loads(answer) if answer else None
+
+
+def _up(stack: Stack, bin_dir: str, hello: str) -> None:
+    if _ask(stack, "status", _READY_PATIENCE) is None:
+        _refuse_foreign(stack)
+        _prepare(stack)
+        _spawn(stack, bin_dir)
+    try:
+        if _ask(stack, "ready", _READY_PATIENCE) is None:
+            raise EngineFailure(f"the supervisor ended; see {stack.log_dir}/supervisor.log")
+    except TimeoutError:
+        raise EngineFailure(
+            f"the daemons are not ready after {_READY_PATIENCE:.0f} s; see {stack.log_dir}"
+        ) from None
+    engine = Engine(stack.docker_socket)
+    if not engine.find_image(NAME):
+        with open(hello, "rb") as file:
+            engine.load(hello_archive(file.read()))
+    code, output = engine.run(NAME)
+    sys.stdout.write(output.decode(errors="replace"))
+    if code != 0:
+        raise EngineFailure(f"the hello container ended with exit status {code}")
+    prefix = "" if stack.root is None else f"DOCKER_HOST=unix://{stack.docker_socket} "
+    sys.stdout.write(
+        f"\nThe stack is up. Go on with:\n  {prefix}docker run --rm {NAME}\n  {prefix}docker info\n"
+    )
+
+
+def _refuse_foreign(stack: Stack) -> None:
+    """Raise EngineFailure if another engine answers on this stack's sockets."""
+    for path in (stack.docker_socket, dialled(stack.containerd_socket, stack.control_dir)):
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe,
+            contextlib.suppress(OSError),
+        ):
+            probe.connect(path)
+            raise EngineFailure(
+                f"{path} belongs to another engine that is running; stop it, or choose ROOT=/some/dir"
+            )
+
+
+def _prepare(stack: Stack) -> None:
+    for directory in (stack.root, *stack.directories()):
+        if directory is not None:
+            os.makedirs(directory, mode=0o711, exist_ok=True)
+    # Its sockets would let any user talk to the daemons' notify protocol.
+    os.chmod(stack.control_dir, 0o700)
+    for directory in (
+        os.path.dirname(stack.docker_socket),
+        os.path.dirname(stack.containerd_socket),
+    ):
+        os.makedirs(directory, exist_ok=True)
+    if stack.root is not None:
+        with open("/proc/net/route", encoding="ascii") as routes:
+            subnet = choose_subnet(stack, routes.read())
+        write_atomic(stack.subnet_file, subnet.encode())
+        address = dialled(stack.containerd_socket, stack.control_dir)
+        if address != stack.containerd_socket:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(stack.containerd_socket)
+            os.symlink(address, stack.containerd_socket)
+
+
+def _spawn(stack: Stack, bin_dir: str) -> None:
+    """Start the supervisor as a process of its own session, and return when it listens (or has failed to)."""
+    told, tell = os.pipe()
+    if os.fork():
+        os.close(tell)
+        with os.fdopen(told, "rb") as pipe:
+            failure = pipe.read().decode(errors="replace")
+        os.wait()
+        if failure:
+            raise EngineFailure(failure)
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.close(told)
+    try:
+        _detach(stack)
+        bridge_address = None
+        if stack.root is not None:
+            with open(stack.subnet_file, encoding="ascii") as file:
+                bridge_address = file.read().strip()
+        supervisor = Supervisor(stack, daemons_of(stack, bin_dir, bridge_address))
+        supervisor.run(lambda: os.close(tell))
+    except (EngineError, OSError) as error:
+        with contextlib.suppress(OSError):
+            os.write(tell, str(error).encode())
+        os._exit(1)
+    os._exit(0)
+
+
+def _detach(stack: Stack) -> None:
+    os.chdir("/")
+    null = os.open("/dev/null", os.O_RDWR)
+    log = os.open(f"{stack.log_dir}/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    telemetry.configure("dockyard")
+
+
+def _down(stack: Stack) -> None:
+    with contextlib.suppress(ConnectionError):
+        _ask(stack, "stop", _STOP_PATIENCE)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(stack.docker_socket)
+
+
+def _status(stack: Stack) -> int:
+    answer = _ask(stack, "status", _READY_PATIENCE)
+    if answer is None:
+        sys.stdout.write("not running\n")
+        return 3
+    for daemon in answer["daemons"]:
+        state = "ready" if daemon["ready"] else "starting" if daemon["pid"] else "stopped"
+        sys.stdout.write(f"{daemon['name']}\t{state}\tpid {daemon['pid']}\n")
+    return 0
+
+
+def _clean(stack: Stack) -> None:
+    """Remove the stack's containers, then its daemons, then everything that it keeps."""
+    if _ask(stack, "status", _READY_PATIENCE) is not None:
+        engine = Engine(stack.docker_socket)
+        for container in engine.list_containers():
+            with contextlib.suppress(EngineFailure):
+                engine.remove_container(container)
+        _down(stack)
+    if stack.root is None:
+        # The default folders may hold another engine's data too: only a stack of its own is wiped whole.
+        sys.stdout.write(f"kept: {stack.docker_data}, {stack.containerd_data}\n")
+        return
+    for directory in stack.directories():
+        shutil.rmtree(directory, ignore_errors=True)
+    for path in (stack.docker_socket, stack.containerd_socket, f"{stack.containerd_socket}.ttrpc"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(f"{stack.root}/run")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
