@@ -69,6 +69,27 @@ def create_veth(
     connection.run([Request(message.RTM_NEWLINK, payload, flags, f"create veth {host_name}")])
 
 
+def reflect_port(connection: NetlinkConnection, name: str) -> None:
+    """Let a bridge port send back where it received (hairpin mode), by the port's name.
+
+    With br_netfilter a published port is translated while the frame is still in the bridge, so a container that
+    calls its own published port is a frame that must leave by the port it came in.
+    """
+    payload = (
+        message.ifinfo()
+        + message.text(message.IFLA_IFNAME, name)
+        + message.nested(
+            message.IFLA_LINKINFO,
+            message.text(message.IFLA_INFO_SLAVE_KIND, _KIND_BRIDGE),
+            message.nested(
+                message.IFLA_INFO_SLAVE_DATA,
+                message.attribute(message.IFLA_BRPORT_MODE, b"\x01"),
+            ),
+        )
+    )
+    connection.run([Request(message.RTM_NEWLINK, payload, 0, f"set hairpin mode on {name}")])
+
+
 def silence_port(connection: NetlinkConnection, index: int) -> None:
     """Cut a bridge port off and forget the addresses learnt on it.
 
