@@ -1,0 +1,269 @@
+//! File system calls relative to descriptors.
+
+use crate::{check_int, cpath};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+
+/// What a descriptor refers to.
+#[derive(Clone, Copy, Debug)]
+pub struct Stat {
+    pub mode: u32,
+    pub device: u64,
+    pub inode: u64,
+    pub rdev: u64,
+}
+
+impl Stat {
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    /// Whether it is the character device with these numbers.
+    #[must_use]
+    pub fn is_character_device(&self, major: u32, minor: u32) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFCHR && self.rdev == libc::makedev(major, minor)
+    }
+}
+
+/// fstat(2).
+///
+/// # Errors
+/// Those of fstat(2).
+pub fn stat(descriptor: impl AsFd) -> io::Result<Stat> {
+    let mut found = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills the buffer, which outlives the call.
+    check_int(unsafe { libc::fstat(descriptor.as_fd().as_raw_fd(), found.as_mut_ptr()) })?;
+    // SAFETY: fstat succeeded, so the buffer is initialised.
+    let found = unsafe { found.assume_init() };
+    Ok(Stat { mode: found.st_mode, device: found.st_dev, inode: found.st_ino, rdev: found.st_rdev })
+}
+
+/// The magic number of the file system behind a descriptor.
+///
+/// # Errors
+/// Those of fstatfs(2).
+pub fn filesystem_magic(descriptor: impl AsFd) -> io::Result<i64> {
+    let mut found = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the kernel fills the buffer, which outlives the call.
+    check_int(unsafe { libc::fstatfs(descriptor.as_fd().as_raw_fd(), found.as_mut_ptr()) })?;
+    // SAFETY: fstatfs succeeded, so the buffer is initialised.
+    Ok(unsafe { found.assume_init() }.f_type)
+}
+
+/// mkdirat(2).
+///
+/// # Errors
+/// Those of mkdirat(2).
+pub fn mkdir_at(directory: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {
+    let name = cpath(name)?;
+    // SAFETY: `name` outlives the call.
+    check_int(unsafe { libc::mkdirat(directory.as_fd().as_raw_fd(), name.as_ptr(), mode) }).map(drop)
+}
+
+/// mknodat(2) with a full mode (type and permissions).
+///
+/// # Errors
+/// Those of mknodat(2).
+pub fn mknod_at(directory: impl AsFd, name: &Path, mode: u32, major: u32, minor: u32) -> io::Result<()> {
+    let name = cpath(name)?;
+    // SAFETY: `name` outlives the call.
+    check_int(unsafe {
+        libc::mknodat(directory.as_fd().as_raw_fd(), name.as_ptr(), mode, libc::makedev(major, minor))
+    })
+    .map(drop)
+}
+
+/// symlinkat(2).
+///
+/// # Errors
+/// Those of symlinkat(2).
+pub fn symlink_at(target: &Path, directory: impl AsFd, name: &Path) -> io::Result<()> {
+    let (target, name) = (cpath(target)?, cpath(name)?);
+    // SAFETY: both strings outlive the call.
+    check_int(unsafe { libc::symlinkat(target.as_ptr(), directory.as_fd().as_raw_fd(), name.as_ptr()) }).map(drop)
+}
+
+/// readlinkat(2).
+///
+/// # Errors
+/// Those of readlinkat(2).
+pub fn read_link_at(directory: impl AsFd, name: &Path) -> io::Result<Vec<u8>> {
+    let name = cpath(name)?;
+    let mut buffer = vec![0_u8; 4096];
+    // SAFETY: the buffer has the length that is passed.
+    let length = unsafe {
+        libc::readlinkat(
+            directory.as_fd().as_raw_fd(),
+            name.as_ptr(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+        )
+    };
+    if length < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    buffer.truncate(length as usize);
+    Ok(buffer)
+}
+
+/// unlinkat(2) of a file or an empty directory, whichever it is.
+///
+/// # Errors
+/// Those of unlinkat(2).
+pub fn unlink_at(directory: impl AsFd, name: &Path) -> io::Result<()> {
+    let name = cpath(name)?;
+    // SAFETY: `name` outlives the call.
+    check_int(unsafe { libc::unlinkat(directory.as_fd().as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+}
+
+/// Give the file of that name an owner, without following a link.
+///
+/// # Errors
+/// Those of fchownat(2).
+pub fn chown_at(directory: impl AsFd, name: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let name = cpath(name)?;
+    // SAFETY: `name` outlives the call.
+    check_int(unsafe {
+        libc::fchownat(directory.as_fd().as_raw_fd(), name.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW)
+    })
+    .map(drop)
+}
+
+/// fchmodat(2); the caller made the file itself, so it is no link.
+///
+/// # Errors
+/// Those of fchmodat(2).
+pub fn chmod_at(directory: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {
+    let name = cpath(name)?;
+    // SAFETY: `name` outlives the call.
+    check_int(unsafe { libc::fchmodat(directory.as_fd().as_raw_fd(), name.as_ptr(), mode, 0) }).map(drop)
+}
+
+/// fchown(2).
+///
+/// # Errors
+/// Those of fchown(2).
+pub fn chown(descriptor: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: plain integers.
+    check_int(unsafe { libc::fchown(descriptor.as_fd().as_raw_fd(), uid, gid) }).map(drop)
+}
+
+/// A FIFO at a path of the host.
+///
+/// # Errors
+/// Those of mkfifo(3).
+pub fn mkfifo(path: &Path, mode: u32) -> io::Result<()> {
+    let path = cpath(path)?;
+    // SAFETY: `path` outlives the call.
+    check_int(unsafe { libc::mkfifo(path.as_ptr(), mode) }).map(drop)
+}
+
+/// chdir(2) by descriptor.
+///
+/// # Errors
+/// Those of fchdir(2).
+pub fn change_directory(descriptor: impl AsFd) -> io::Result<()> {
+    // SAFETY: plain integers.
+    check_int(unsafe { libc::fchdir(descriptor.as_fd().as_raw_fd()) }).map(drop)
+}
+
+/// Whether the caller's effective identity may execute the file behind a descriptor.
+#[must_use]
+pub fn may_execute(directory: impl AsFd, path: &Path) -> bool {
+    let Ok(path) = cpath(path) else { return false };
+    // SAFETY: `path` outlives the call.
+    unsafe {
+        libc::faccessat(directory.as_fd().as_raw_fd(), path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0
+    }
+}
+
+/// Wait without a time limit until a descriptor is readable.
+///
+/// # Errors
+/// Those of poll(2).
+pub fn wait_readable(descriptor: impl AsFd) -> io::Result<()> {
+    let mut entry = libc::pollfd { fd: descriptor.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    loop {
+        // SAFETY: one valid pollfd.
+        match check_int(unsafe { libc::poll(std::ptr::addr_of_mut!(entry), 1, -1) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Wait at most `milliseconds` until a descriptor is readable; false if it is not.
+///
+/// # Errors
+/// Those of poll(2).
+pub fn wait_readable_for(descriptor: impl AsFd, milliseconds: i32) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: descriptor.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one valid pollfd.
+    match check_int(unsafe { libc::poll(std::ptr::addr_of_mut!(entry), 1, milliseconds) }) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        result => result.map(|ready| ready > 0),
+    }
+}
+
+/// flock(2), exclusive, waiting.
+///
+/// # Errors
+/// Those of flock(2).
+pub fn lock(descriptor: impl AsFd) -> io::Result<()> {
+    // SAFETY: plain integers.
+    check_int(unsafe { libc::flock(descriptor.as_fd().as_raw_fd(), libc::LOCK_EX) }).map(drop)
+}
+
+/// A memory file that can be sealed.
+///
+/// # Errors
+/// Those of memfd_create(2).
+pub fn memfd(name: &str) -> io::Result<OwnedFd> {
+    let name = crate::cstring(name)?;
+    // SAFETY: `name` outlives the call.
+    let descriptor =
+        check_int(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) })?;
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Copy `length` bytes between files inside the kernel.
+///
+/// # Errors
+/// Those of sendfile(2); `UnexpectedEof` when the source is shorter.
+pub fn copy(from: impl AsFd, to: impl AsFd, length: usize) -> io::Result<()> {
+    let mut left = length;
+    while left > 0 {
+        // SAFETY: plain integers and a null offset.
+        let copied = unsafe {
+            libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), std::ptr::null_mut(), left)
+        };
+        match copied {
+            -1 => return Err(io::Error::last_os_error()),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => left -= copied as usize,
+        }
+    }
+    Ok(())
+}
+
+/// Forbid every later change of a memory file, of its seals too.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn seal(descriptor: impl AsFd) -> io::Result<()> {
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: plain integers.
+    check_int(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+}
+
+/// The seals of a memory file, or None for any other file.
+#[must_use]
+pub fn seals(descriptor: impl AsFd) -> Option<i32> {
+    // SAFETY: plain integers.
+    let seals = unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GET_SEALS) };
+    (seals >= 0).then_some(seals)
+}

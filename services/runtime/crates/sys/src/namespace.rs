@@ -1,0 +1,32 @@
+//! setns(2) and unshare(2).
+
+use crate::check_int;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+pub const CLONE_NEWTIME: i32 = 0x80;
+pub const CLONE_NEWNS: i32 = libc::CLONE_NEWNS;
+pub const CLONE_NEWCGROUP: i32 = libc::CLONE_NEWCGROUP;
+pub const CLONE_NEWUTS: i32 = libc::CLONE_NEWUTS;
+pub const CLONE_NEWIPC: i32 = libc::CLONE_NEWIPC;
+pub const CLONE_NEWUSER: i32 = libc::CLONE_NEWUSER;
+pub const CLONE_NEWPID: i32 = libc::CLONE_NEWPID;
+pub const CLONE_NEWNET: i32 = libc::CLONE_NEWNET;
+
+/// Join the namespace behind a descriptor, or several of the process behind a pidfd.
+///
+/// # Errors
+/// Those of setns(2).
+pub fn setns(descriptor: impl AsFd, kinds: i32) -> io::Result<()> {
+    // SAFETY: plain integers; the descriptor is open for the duration of the call.
+    check_int(unsafe { libc::setns(descriptor.as_fd().as_raw_fd(), kinds) }).map(drop)
+}
+
+/// Create new namespaces for the calling thread.
+///
+/// # Errors
+/// Those of unshare(2).
+pub fn unshare(kinds: i32) -> io::Result<()> {
+    // SAFETY: plain integers.
+    check_int(unsafe { libc::unshare(kinds) }).map(drop)
+}
