@@ -134,9 +134,8 @@ fn tree(profile: &spec::Seccomp, table: &[(&str, u32)], default: u32) -> Result<
             if wanted == default {
                 continue;
             }
-            let entry = outcomes
-                .entry(number)
-                .or_insert_with(|| (Outcome { conditional: Vec::new(), action: default }, false));
+            let entry =
+                outcomes.entry(number).or_insert_with(|| (Outcome { conditional: Vec::new(), action: default }, false));
             if alternatives.is_empty() {
                 if !entry.1 {
                     *entry = (Outcome { conditional: Vec::new(), action: wanted }, true);

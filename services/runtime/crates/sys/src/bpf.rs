@@ -58,12 +58,7 @@ pub fn load_device_filter(instructions: &[Instruction]) -> io::Result<OwnedFd> {
     };
     // SAFETY: the attributes point at instructions and a license that outlive the call.
     let program = check(unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            PROG_LOAD,
-            std::ptr::addr_of!(attributes),
-            std::mem::size_of::<LoadAttributes>(),
-        )
+        libc::syscall(libc::SYS_bpf, PROG_LOAD, std::ptr::addr_of!(attributes), std::mem::size_of::<LoadAttributes>())
     })?;
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(program as i32) })

@@ -70,10 +70,8 @@ pub fn mkdir_at(directory: impl AsFd, name: &Path, mode: u32) -> io::Result<()> 
 pub fn mknod_at(directory: impl AsFd, name: &Path, mode: u32, major: u32, minor: u32) -> io::Result<()> {
     let name = cpath(name)?;
     // SAFETY: `name` outlives the call.
-    check_int(unsafe {
-        libc::mknodat(directory.as_fd().as_raw_fd(), name.as_ptr(), mode, libc::makedev(major, minor))
-    })
-    .map(drop)
+    check_int(unsafe { libc::mknodat(directory.as_fd().as_raw_fd(), name.as_ptr(), mode, libc::makedev(major, minor)) })
+        .map(drop)
 }
 
 /// symlinkat(2).
@@ -95,12 +93,7 @@ pub fn read_link_at(directory: impl AsFd, name: &Path) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0_u8; 4096];
     // SAFETY: the buffer has the length that is passed.
     let length = unsafe {
-        libc::readlinkat(
-            directory.as_fd().as_raw_fd(),
-            name.as_ptr(),
-            buffer.as_mut_ptr().cast(),
-            buffer.len(),
-        )
+        libc::readlinkat(directory.as_fd().as_raw_fd(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
     };
     if length < 0 {
         return Err(io::Error::last_os_error());
@@ -175,9 +168,7 @@ pub fn change_directory(descriptor: impl AsFd) -> io::Result<()> {
 pub fn may_execute(directory: impl AsFd, path: &Path) -> bool {
     let Ok(path) = cpath(path) else { return false };
     // SAFETY: `path` outlives the call.
-    unsafe {
-        libc::faccessat(directory.as_fd().as_raw_fd(), path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0
-    }
+    unsafe { libc::faccessat(directory.as_fd().as_raw_fd(), path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
 }
 
 /// Wait without a time limit until a descriptor is readable.
@@ -238,9 +229,8 @@ pub fn copy(from: impl AsFd, to: impl AsFd, length: usize) -> io::Result<()> {
     let mut left = length;
     while left > 0 {
         // SAFETY: plain integers and a null offset.
-        let copied = unsafe {
-            libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), std::ptr::null_mut(), left)
-        };
+        let copied =
+            unsafe { libc::sendfile(to.as_fd().as_raw_fd(), from.as_fd().as_raw_fd(), std::ptr::null_mut(), left) };
         match copied {
             -1 => return Err(io::Error::last_os_error()),
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),

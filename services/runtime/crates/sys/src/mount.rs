@@ -47,11 +47,9 @@ struct MountAttr {
 /// # Errors
 /// Those of open_tree(2).
 pub fn clone_tree(at: impl AsFd, recursive: bool) -> io::Result<OwnedFd> {
-    let flags =
-        OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the empty path is a static C string; the descriptor is open.
-    let tree =
-        check(unsafe { libc::syscall(libc::SYS_open_tree, at.as_fd().as_raw_fd(), c"".as_ptr(), flags) })?;
+    let tree = check(unsafe { libc::syscall(libc::SYS_open_tree, at.as_fd().as_raw_fd(), c"".as_ptr(), flags) })?;
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(tree as i32) })
 }
@@ -162,10 +160,8 @@ pub fn mount_at(source: &str, target: impl AsFd, kind: &str, flags: u64, data: &
     let target = cstring(format!("/proc/self/fd/{}", target.as_fd().as_raw_fd()))?;
     let (source, kind, data) = (cstring(source)?, cstring(kind)?, cstring(data)?);
     // SAFETY: all strings outlive the call.
-    check_int(unsafe {
-        libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast())
-    })
-    .map(drop)
+    check_int(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) })
+        .map(drop)
 }
 
 /// Change the propagation of the mount at a path.
@@ -189,13 +185,7 @@ pub fn pivot_into_cwd() -> io::Result<()> {
     // Otherwise unmounting would propagate to the host.
     // SAFETY: static C strings and null pointers.
     check_int(unsafe {
-        libc::mount(
-            std::ptr::null(),
-            c".".as_ptr(),
-            std::ptr::null(),
-            libc::MS_SLAVE | libc::MS_REC,
-            std::ptr::null(),
-        )
+        libc::mount(std::ptr::null(), c".".as_ptr(), std::ptr::null(), libc::MS_SLAVE | libc::MS_REC, std::ptr::null())
     })?;
     // SAFETY: a static C string.
     check_int(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) })?;
@@ -209,9 +199,7 @@ pub fn pivot_into_cwd() -> io::Result<()> {
 /// Those of mount(2) and chroot(2).
 pub fn move_into_cwd() -> io::Result<()> {
     // SAFETY: static C strings and null pointers.
-    check_int(unsafe {
-        libc::mount(c".".as_ptr(), c"/".as_ptr(), std::ptr::null(), libc::MS_MOVE, std::ptr::null())
-    })?;
+    check_int(unsafe { libc::mount(c".".as_ptr(), c"/".as_ptr(), std::ptr::null(), libc::MS_MOVE, std::ptr::null()) })?;
     // SAFETY: a static C string.
     check_int(unsafe { libc::chroot(c".".as_ptr()) })?;
     // SAFETY: a static C string.

@@ -71,9 +71,8 @@ pub fn wait(pid: i32, block: bool) -> io::Result<Option<(i32, Ended)>> {
     let mut status = 0;
     loop {
         // SAFETY: the status outlives the call.
-        let result = unsafe {
-            libc::waitpid(pid, std::ptr::addr_of_mut!(status), if block { 0 } else { libc::WNOHANG })
-        };
+        let result =
+            unsafe { libc::waitpid(pid, std::ptr::addr_of_mut!(status), if block { 0 } else { libc::WNOHANG }) };
         match result {
             -1 => {
                 let error = io::Error::last_os_error();

@@ -25,9 +25,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// `EPIPE` if the other end is closed; no signal is raised.
 pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<()> {
     // SAFETY: pointer and length are those of one slice.
-    let sent = unsafe {
-        libc::send(socket.as_fd().as_raw_fd(), data.as_ptr().cast(), data.len(), libc::MSG_NOSIGNAL)
-    };
+    let sent = unsafe { libc::send(socket.as_fd().as_raw_fd(), data.as_ptr().cast(), data.len(), libc::MSG_NOSIGNAL) };
     if sent < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -41,8 +39,7 @@ pub fn send(socket: impl AsFd, data: &[u8]) -> io::Result<()> {
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         // SAFETY: pointer and length are those of one slice.
-        let received =
-            unsafe { libc::recv(socket.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+        let received = unsafe { libc::recv(socket.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
         if received >= 0 {
             return Ok(received as usize);
         }
@@ -109,9 +106,7 @@ pub fn send_descriptor(socket: impl AsFd, descriptor: impl AsFd, data: &[u8]) ->
     message.msg_control = std::ptr::addr_of_mut!(control).cast();
     message.msg_controllen = std::mem::size_of::<Control>();
     // SAFETY: the message points at structures that outlive the call; the kernel does not write to `data`.
-    let sent = unsafe {
-        libc::sendmsg(socket.as_fd().as_raw_fd(), std::ptr::addr_of!(message), libc::MSG_NOSIGNAL)
-    };
+    let sent = unsafe { libc::sendmsg(socket.as_fd().as_raw_fd(), std::ptr::addr_of!(message), libc::MSG_NOSIGNAL) };
     if sent < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -17,11 +17,7 @@ pub fn open_peer(master: impl AsFd) -> io::Result<OwnedFd> {
     check_int(unsafe { libc::ioctl(master.as_fd().as_raw_fd(), TIOCSPTLCK, std::ptr::addr_of!(unlock)) })?;
     // SAFETY: the request takes open flags as an integer.
     let peer = check_int(unsafe {
-        libc::ioctl(
-            master.as_fd().as_raw_fd(),
-            TIOCGPTPEER,
-            libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC,
-        )
+        libc::ioctl(master.as_fd().as_raw_fd(), TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC)
     })?;
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(peer) })

@@ -1,0 +1,145 @@
+//! Which namespaces are new and which are joined, and the order that makes both work.
+
+use crate::error::{Context, Error, Result};
+use spec::{Linux, NamespaceKind};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use sys::namespace as ns;
+
+const O_RDONLY: i32 = libc::O_RDONLY;
+
+/// The namespaces of one container.
+pub(crate) struct Plan {
+    new: i32,
+    joined: Vec<(NamespaceKind, OwnedFd)>,
+    time_offsets: Option<String>,
+}
+
+fn flag(kind: NamespaceKind) -> i32 {
+    match kind {
+        NamespaceKind::Pid => ns::CLONE_NEWPID,
+        NamespaceKind::Network => ns::CLONE_NEWNET,
+        NamespaceKind::Mount => ns::CLONE_NEWNS,
+        NamespaceKind::Ipc => ns::CLONE_NEWIPC,
+        NamespaceKind::Uts => ns::CLONE_NEWUTS,
+        NamespaceKind::User => ns::CLONE_NEWUSER,
+        NamespaceKind::Cgroup => ns::CLONE_NEWCGROUP,
+        NamespaceKind::Time => ns::CLONE_NEWTIME,
+    }
+}
+
+impl Plan {
+    /// Open the paths of the namespaces to join.
+    pub(crate) fn new(linux: &Linux) -> Result<Self> {
+        let mut plan = Self { new: 0, joined: Vec::new(), time_offsets: None };
+        for namespace in &linux.namespaces {
+            if namespace.path.is_empty() {
+                plan.new |= flag(namespace.kind);
+            } else {
+                let opened = sys::openat2::open(Path::new(&namespace.path), O_RDONLY, 0).map_err(|error| {
+                    Error::config(format!(
+                        "linux.namespaces: path {}: {}",
+                        namespace.path,
+                        crate::error::describe(&error)
+                    ))
+                })?;
+                plan.joined.push((namespace.kind, opened));
+            }
+        }
+        if let Some(offsets) = &linux.time_offsets {
+            let lines: Vec<String> =
+                offsets.iter().map(|(clock, each)| format!("{clock} {} {}", each.secs, each.nanosecs)).collect();
+            plan.time_offsets = Some(lines.join("\n"));
+        }
+        Ok(plan)
+    }
+
+    /// The flags for the clone: all that are new but cgroup (entered after joining the cgroup) and time.
+    pub(crate) fn clone_flags(&self) -> u64 {
+        (self.new & !(ns::CLONE_NEWCGROUP | ns::CLONE_NEWTIME)) as u64
+    }
+
+    pub(crate) fn new_user(&self) -> bool {
+        self.new & ns::CLONE_NEWUSER != 0
+    }
+
+    pub(crate) fn new_cgroup(&self) -> bool {
+        self.new & ns::CLONE_NEWCGROUP != 0
+    }
+
+    /// Whether the child will live in a user namespace that is not the runtime's.
+    pub(crate) fn in_user_namespace(&self) -> bool {
+        self.new_user() || self.joins(NamespaceKind::User)
+    }
+
+    fn joins(&self, kind: NamespaceKind) -> bool {
+        self.joined.iter().any(|(each, _)| *each == kind)
+    }
+
+    /// In the runtime, before the clone. What is joined with the host's privileges is joined here, because the child
+    /// may be born in a user namespace without them; the returned descriptors lead home again.
+    pub(crate) fn enter(&self) -> Result<Vec<(i32, OwnedFd)>> {
+        let mut home = Vec::new();
+        for (kind, descriptor) in &self.joined {
+            let own = match kind {
+                NamespaceKind::Network => "net",
+                NamespaceKind::Ipc => "ipc",
+                NamespaceKind::Uts => "uts",
+                NamespaceKind::Cgroup => "cgroup",
+                // They take effect for children alone.
+                NamespaceKind::Pid | NamespaceKind::Time => "",
+                NamespaceKind::User | NamespaceKind::Mount => continue,
+            };
+            if !own.is_empty() {
+                let path = format!("/proc/self/ns/{own}");
+                let opened = sys::openat2::open(Path::new(&path), O_RDONLY, 0).context(|| format!("open {path}"))?;
+                home.push((flag(*kind), opened));
+            }
+            ns::setns(descriptor, flag(*kind)).context(|| format!("join the {kind:?} namespace"))?;
+        }
+        if self.new & ns::CLONE_NEWTIME != 0 {
+            ns::unshare(ns::CLONE_NEWTIME).during("create a time namespace")?;
+            if let Some(offsets) = &self.time_offsets {
+                fs::write("/proc/self/timens_offsets", offsets).during("write time offsets")?;
+            }
+        }
+        Ok(home)
+    }
+
+    /// In the runtime, after the clone.
+    pub(crate) fn leave(home: Vec<(i32, OwnedFd)>) -> Result<()> {
+        for (kind, descriptor) in home {
+            ns::setns(&descriptor, kind).during("return to the host's namespace")?;
+        }
+        Ok(())
+    }
+
+    /// In the child: what is left to join.
+    pub(crate) fn join_in_child(&self) -> Result<()> {
+        for (kind, descriptor) in &self.joined {
+            if *kind == NamespaceKind::User {
+                ns::setns(descriptor, ns::CLONE_NEWUSER).during("join the user namespace")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Write the id maps of a child's user namespace.
+pub(crate) fn map_ids(pid: i32, linux: &Linux) -> Result<()> {
+    let lines = |mappings: &[spec::IdMapping]| {
+        mappings
+            .iter()
+            .map(|each| format!("{} {} {}\n", each.container_id, each.host_id, each.size))
+            .collect::<String>()
+    };
+    if sys::process::effective_uid() != 0 {
+        fs::write(format!("/proc/{pid}/setgroups"), "deny").during("deny setgroups in the user namespace")?;
+    }
+    for (file, mappings) in [("gid_map", &linux.gid_mappings), ("uid_map", &linux.uid_mappings)] {
+        fs::write(format!("/proc/{pid}/{file}"), lines(mappings))
+            .context(|| format!("write the {file} of the user namespace"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The nodes and links of /dev.
+
+use crate::error::{Context, Error, Result};
+use crate::rootfs::resolve::{self, Want};
+use spec::{Linux, LinuxDevice};
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+const DEFAULT: [(&str, i64, i64); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+const LINKS: [(&str, &str); 5] = [
+    ("/proc/self/fd", "fd"),
+    ("/proc/self/fd/0", "stdin"),
+    ("/proc/self/fd/1", "stdout"),
+    ("/proc/self/fd/2", "stderr"),
+    ("pts/ptmx", "ptmx"),
+];
+
+/// Make the devices of the configuration and those that every container has.
+pub(crate) fn make(root: impl AsFd, linux: &Linux, in_user_namespace: bool) -> Result<()> {
+    let root = root.as_fd();
+    let Ok(dev) = resolve::open(root, Path::new("/dev")) else { return Ok(()) };
+    // A /dev that is the host's own is complete, and not ours to change.
+    let bound = sys::fs::stat(&dev).ok().zip(std::fs::metadata("/dev").ok()).is_some_and(|(inside, host)| {
+        use std::os::unix::fs::MetadataExt;
+        (inside.device, inside.inode) == (host.dev(), host.ino())
+    });
+    if bound {
+        return Ok(());
+    }
+    for (path, major, minor) in DEFAULT {
+        if !linux.devices.iter().any(|device| device.path == path) {
+            let device = LinuxDevice { path: path.into(), kind: "c".into(), major, minor, ..LinuxDevice::default() };
+            node(root, &device, in_user_namespace)?;
+        }
+    }
+    for device in &linux.devices {
+        node(root, device, in_user_namespace)?;
+    }
+    for (target, name) in LINKS {
+        link(&dev, target, name)?;
+    }
+    if Path::new("/proc/kcore").exists() {
+        link(&dev, "/proc/kcore", "core")?;
+    }
+    Ok(())
+}
+
+fn link(dev: impl AsFd, target: &str, name: &str) -> Result<()> {
+    match sys::fs::symlink_at(Path::new(target), dev.as_fd(), Path::new(name)) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && name == "ptmx" => {
+            // An image's own node would open the host's terminals.
+            sys::fs::unlink_at(dev.as_fd(), Path::new(name)).context(|| format!("replace /dev/{name}"))?;
+            sys::fs::symlink_at(Path::new(target), dev, Path::new(name)).context(|| format!("link /dev/{name}"))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other.context(|| format!("link /dev/{name}")),
+    }
+}
+
+fn node(root: impl AsFd, device: &LinuxDevice, in_user_namespace: bool) -> Result<()> {
+    let root = root.as_fd();
+    let path = Path::new(&device.path);
+    if in_user_namespace {
+        return bind(root, path);
+    }
+    let (directory, name) = resolve::parent(root, path)?;
+    let kind = match device.kind.as_str() {
+        "b" => libc::S_IFBLK,
+        "p" => libc::S_IFIFO,
+        _ => libc::S_IFCHR,
+    };
+    let number = |value: i64| {
+        u32::try_from(value).map_err(|_| Error::config(format!("linux.devices: number {value} of {}", device.path)))
+    };
+    let (major, minor) = if kind == libc::S_IFIFO { (0, 0) } else { (number(device.major)?, number(device.minor)?) };
+    let mode = device.file_mode.unwrap_or(0o666) & 0o7777;
+    match sys::fs::mknod_at(&directory, &name, kind | mode, major, minor) {
+        Ok(()) => {
+            sys::fs::chmod_at(&directory, &name, mode).context(|| format!("set the mode of {}", device.path))?;
+            sys::fs::chown_at(&directory, &name, device.uid.unwrap_or(0), device.gid.unwrap_or(0))
+                .context(|| format!("set the owner of {}", device.path))
+        }
+        // A volume may bring it.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        // No CAP_MKNOD: a nested runtime.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => bind(root, path),
+        other => other.context(|| format!("create device {}", device.path)),
+    }
+}
+
+fn bind(root: impl AsFd, path: &Path) -> Result<()> {
+    let source = sys::openat2::open(path, libc::O_PATH, 0).context(|| format!("open device {}", path.display()))?;
+    let tree = sys::mount::clone_tree(&source, false).context(|| format!("bind device {}", path.display()))?;
+    let place = resolve::ensure(root, path, Want::File)?;
+    sys::mount::attach(&tree, &place).context(|| format!("bind device {}", path.display()))
+}

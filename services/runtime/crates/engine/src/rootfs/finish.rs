@@ -1,0 +1,90 @@
+//! After the pivot: what is hidden, what is read-only; and sysctls, before it.
+
+use crate::error::{Context, Error, Result};
+use crate::rootfs::resolve;
+use spec::Linux;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use sys::mount::{self, FsContext};
+
+/// Write sysctls through the host's /proc, which shows the namespaces of the caller and cannot be faked by an image.
+pub(crate) fn sysctls(linux: &Linux) -> Result<()> {
+    for (key, value) in &linux.sysctl {
+        let path = format!("/proc/sys/{}", key.replace('.', "/"));
+        fs::write(&path, value).context(|| format!("set sysctl {key} to {value:?}"))?;
+    }
+    Ok(())
+}
+
+/// Mount each path over itself, read-only; missing ones are skipped.
+pub(crate) fn read_only_paths(root: impl AsFd, paths: &[String]) -> Result<()> {
+    for path in paths {
+        let Some(place) = found(root.as_fd(), path)? else { continue };
+        let protect = || {
+            let tree = mount::clone_tree(&place, true)?;
+            mount::set_attributes(&tree, mount::ATTR_RDONLY, 0, 0, None, true)?;
+            mount::attach(&tree, &place)
+        };
+        protect().context(|| format!("make {path} read-only"))?;
+    }
+    Ok(())
+}
+
+/// Cover directories with one empty, read-only tmpfs and files with /dev/null; missing paths are skipped.
+pub(crate) fn masked_paths(root: impl AsFd, paths: &[String]) -> Result<()> {
+    let mut empty: Option<OwnedFd> = None;
+    let mut null: Option<OwnedFd> = None;
+    for path in paths {
+        let Some(place) = found(root.as_fd(), path)? else { continue };
+        let masked = if sys::fs::stat(&place).context(|| format!("stat {path}"))?.is_directory() {
+            mask_directory(&place, &mut empty)
+        } else {
+            let source = match null.take() {
+                Some(source) => source,
+                None => own_null(root.as_fd())?,
+            };
+            let masked = mount::clone_tree(&source, false).and_then(|tree| mount::attach(&tree, &place));
+            null = Some(source);
+            masked
+        };
+        masked.context(|| format!("mask {path}"))?;
+    }
+    Ok(())
+}
+
+/// One tmpfs serves all: the first directory gets the mount, the others clones of it.
+fn mask_directory(place: &OwnedFd, empty: &mut Option<OwnedFd>) -> std::io::Result<()> {
+    if let Some(first) = empty {
+        return mount::clone_tree(&*first, false).and_then(|tree| mount::attach(&tree, place));
+    }
+    let context = FsContext::open("tmpfs")?;
+    context.set("source", "tmpfs")?;
+    context.set("size", "0")?;
+    context.set("nr_inodes", "1")?;
+    context.flag("ro")?;
+    let tree = context.mount(mount::ATTR_RDONLY | mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC)?;
+    mount::attach(&tree, place)?;
+    *empty = Some(tree);
+    Ok(())
+}
+
+/// The container's /dev/null, if it really is the null device (CVE-2025-31133: an image's link in its place would be
+/// mounted instead, and be writable).
+fn own_null(root: impl AsFd) -> Result<OwnedFd> {
+    let null = resolve::open(root, Path::new("/dev/null")).during("open /dev/null of the container")?;
+    if sys::fs::stat(&null).during("stat /dev/null")?.is_character_device(1, 3) {
+        Ok(null)
+    } else {
+        Err(Error::internal("the container's /dev/null is not the null device"))
+    }
+}
+
+fn found(root: impl AsFd, path: &str) -> Result<Option<OwnedFd>> {
+    match resolve::open(root, Path::new(path)) {
+        Ok(place) => Ok(Some(place)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error).context(|| format!("open {path}")),
+    }
+}

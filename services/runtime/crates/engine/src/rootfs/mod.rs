@@ -1,0 +1,85 @@
+//! The container's root file system, built by descriptors inside a mount namespace of its own.
+
+mod cgroup;
+mod devices;
+mod finish;
+mod mounts;
+pub(crate) mod options;
+pub(crate) mod resolve;
+
+use crate::error::{Context, Error, Result};
+use spec::Spec;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use sys::mount;
+
+/// What the mounts need to know besides the configuration.
+pub(crate) struct Builder<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) rootfs: &'a Path,
+    pub(crate) bundle: &'a Path,
+    pub(crate) cgroups: &'a cgroups::Manager,
+    /// Whether the container has a cgroup namespace of its own.
+    pub(crate) own_cgroup_namespace: bool,
+    pub(crate) in_user_namespace: bool,
+}
+
+impl Builder<'_> {
+    /// Make every mount and device. `limited` is called before the first mount that shows the container's cgroup.
+    /// The result is a descriptor of the new root.
+    pub(crate) fn build(&self, limited: &mut dyn FnMut() -> Result<()>) -> Result<OwnedFd> {
+        let linux = self.spec.linux.as_ref().ok_or_else(|| Error::config("linux: is required"))?;
+        let propagation = match linux.rootfs_propagation.as_str() {
+            "" => mount::MS_SLAVE | mount::MS_REC,
+            word => options::propagation(word)
+                .ok_or_else(|| Error::config(format!("linux.rootfsPropagation: {word:?} is unknown")))?,
+        };
+        // A shared root would carry the container's mounts to the host; shared is restored after the pivot.
+        let first = if propagation & mount::MS_SHARED != 0 { mount::MS_SLAVE | mount::MS_REC } else { propagation };
+        mount::set_propagation(Path::new("/"), first).during("set the propagation of /")?;
+        let below = resolve::host_directory(self.rootfs)?;
+        let tree = mount::clone_tree(&below, true).context(|| format!("bind {}", self.rootfs.display()))?;
+        if propagation & mount::MS_SHARED == 0 {
+            mount::set_attributes(&tree, 0, 0, mount::MS_PRIVATE, None, false)
+                .during("make the root file system private")?;
+        }
+        mount::attach(&tree, &below).context(|| format!("mount the root file system {}", self.rootfs.display()))?;
+        // The descriptor of the mount itself, not of the directory below it.
+        let root = tree;
+        for each in &self.spec.mounts {
+            if each.kind == "cgroup" || each.kind == "cgroup2" {
+                limited()?;
+                self.mount_cgroup(&root, each)?;
+            } else {
+                mounts::make(&root, each, self.bundle)?;
+            }
+        }
+        devices::make(&root, linux, self.in_user_namespace)?;
+        Ok(root)
+    }
+
+    /// Make `root` the root, then hide and protect what the configuration names.
+    pub(crate) fn enter(&self, root: OwnedFd, no_pivot: bool) -> Result<()> {
+        let linux = self.spec.linux.as_ref().ok_or_else(|| Error::config("linux: is required"))?;
+        finish::sysctls(linux)?;
+        sys::fs::change_directory(&root).during("enter the root file system")?;
+        drop(root);
+        if no_pivot {
+            mount::move_into_cwd().during("move the root file system")?;
+        } else {
+            mount::pivot_into_cwd().during("pivot_root")?;
+        }
+        let root = resolve::host_directory(Path::new("/"))?;
+        if let Some(flags) = options::propagation(&linux.rootfs_propagation) {
+            if flags & (mount::MS_SHARED | mount::MS_UNBINDABLE) != 0 {
+                mount::set_propagation(Path::new("/"), flags).during("set the propagation of the root")?;
+            }
+        }
+        if self.spec.root.as_ref().is_some_and(|root| root.readonly) {
+            mount::set_attributes(&root, mount::ATTR_RDONLY, 0, 0, None, false)
+                .during("make the root file system read-only")?;
+        }
+        finish::read_only_paths(&root, &linux.readonly_paths)?;
+        finish::masked_paths(&root, &linux.masked_paths)
+    }
+}

@@ -1,0 +1,118 @@
+//! Paths of the container: opened, or made, without ever leaving its root.
+
+use crate::error::{describe, Context, Error, Result};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+const DEEPEST: usize = 40;
+
+/// What should be at a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    Directory,
+    File,
+}
+
+/// A directory of the host.
+pub(crate) fn host_directory(path: &Path) -> Result<OwnedFd> {
+    sys::openat2::open(path, libc::O_PATH | libc::O_DIRECTORY, 0).context(|| format!("open {}", path.display()))
+}
+
+/// Open a path of the container without following where it leads out.
+pub(crate) fn open(root: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
+    sys::openat2::open_in_root(root, relative(path), libc::O_PATH, 0)
+}
+
+/// Open a path of the container, making what is missing: directories with mode 0755, a file with 0644. Dangling links
+/// are followed inside the root, as a lookup would if their targets existed.
+pub(crate) fn ensure(root: impl AsFd, path: &Path, want: Want) -> Result<OwnedFd> {
+    let failed = |error: &io::Error| {
+        Error::internal(format!("create mount point {} in the container: {}", path.display(), describe(error)))
+    };
+    match open(root.as_fd(), path) {
+        Ok(found) => return Ok(found),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(&error)),
+        Err(_) => {}
+    }
+    let mut todo = names(path);
+    let mut done = PathBuf::new();
+    let mut followed = 0;
+    while !todo.is_empty() {
+        let name = todo.remove(0);
+        if name == ".." {
+            done.pop();
+            continue;
+        }
+        let at = done.join(&name);
+        match open(root.as_fd(), &at) {
+            Ok(_) => {
+                done = at;
+                continue;
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(&error)),
+            Err(_) => {}
+        }
+        let parent = open_directory(root.as_fd(), &done).map_err(|error| failed(&error))?;
+        let made = if todo.is_empty() && want == Want::File {
+            let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW;
+            sys::openat2::open_strict(&parent, Path::new(&name), flags, 0o644).map(drop)
+        } else {
+            sys::fs::mkdir_at(&parent, Path::new(&name), 0o755)
+        };
+        match made {
+            Ok(()) => done = at,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let Ok(target) = sys::fs::read_link_at(&parent, Path::new(&name)) else {
+                    // Somebody made it in between; the next lookup tells what.
+                    done = at;
+                    continue;
+                };
+                followed += 1;
+                if followed > DEEPEST {
+                    return Err(failed(&io::Error::from_raw_os_error(libc::ELOOP)));
+                }
+                let target = PathBuf::from(std::ffi::OsString::from_vec(target));
+                if target.is_absolute() {
+                    done = PathBuf::new();
+                }
+                let mut next = names(&target);
+                next.append(&mut todo);
+                todo = next;
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    open(root, &done).map_err(|error| failed(&error))
+}
+
+/// The directory that holds a path of the container, and the path's last name.
+pub(crate) fn parent(root: impl AsFd, path: &Path) -> Result<(OwnedFd, PathBuf)> {
+    let name = path.file_name().ok_or_else(|| Error::config(format!("path {} has no name", path.display())))?;
+    let directory = ensure(root, path.parent().unwrap_or(Path::new("/")), Want::Directory)?;
+    Ok((directory, name.into()))
+}
+
+fn open_directory(root: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
+    sys::openat2::open_in_root(root, relative(path), libc::O_PATH | libc::O_DIRECTORY, 0)
+}
+
+fn relative(path: &Path) -> &Path {
+    let inside = path.strip_prefix("/").unwrap_or(path);
+    if inside.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        inside
+    }
+}
+
+fn names(path: &Path) -> Vec<std::ffi::OsString> {
+    path.components()
+        .filter_map(|each| match each {
+            Component::Normal(name) => Some(name.to_owned()),
+            Component::ParentDir => Some("..".into()),
+            _ => None,
+        })
+        .collect()
+}
