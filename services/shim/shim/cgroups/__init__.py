@@ -1,0 +1,1 @@
+"""What the control groups of a container say."""

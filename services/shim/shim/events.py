@@ -1,0 +1,156 @@
+"""The publisher: events reach containerd in order, and exits are never dropped, however long it is away."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import time
+from collections import deque
+from typing import Final
+
+from google.protobuf.message import Message
+
+from shim.loop import HANGUP, READ, Loop
+from wire import namespaces, typeurl
+from wire.gen.containerd.types import event_pb2
+from wire.gen.shim.events.v1 import events_pb2
+from wire.gen.shim.ttrpc import request_pb2
+from wire.ttrpc import frame
+
+logger = logging.getLogger(__name__)
+
+_SERVICE: Final = "containerd.services.events.ttrpc.v1.Events"
+_LIMIT: Final = 4096
+_FIRST_RETRY: Final = 0.05
+_SLOWEST_RETRY: Final = 2.0
+_KEPT: Final = frozenset({"/tasks/exit", "/tasks/oom", "/tasks/delete"})
+_TOPICS: Final = {
+    "TaskCreate": "/tasks/create",
+    "TaskStart": "/tasks/start",
+    "TaskOOM": "/tasks/oom",
+    "TaskExit": "/tasks/exit",
+    "TaskDelete": "/tasks/delete",
+    "TaskExecAdded": "/tasks/exec-added",
+    "TaskExecStarted": "/tasks/exec-started",
+    "TaskPaused": "/tasks/paused",
+    "TaskResumed": "/tasks/resumed",
+    "TaskCheckpointed": "/tasks/checkpointed",
+}
+
+
+class Publisher:
+    """Sends one event at a time over ttrpc and keeps the rest in a queue.
+
+    While containerd is away nothing can announce its return, so a connection is tried with growing pauses, at most every
+    two seconds, and only while there is something to send.
+    """
+
+    def __init__(self, loop: Loop, address: str, namespace: str) -> None:
+        self._loop = loop
+        self._address = address
+        self._namespace = namespace
+        self._queue: deque[tuple[str, bytes]] = deque()
+        self._socket: socket.socket | None = None
+        self._reader = frame.Reader()
+        self._stream = 1
+        self._in_flight = False
+        self._retry = _FIRST_RETRY
+        self._waiting = False
+
+    def publish(self, event: Message) -> None:
+        """Queue an event; its topic follows from its type."""
+        topic = _TOPICS[event.DESCRIPTOR.name]
+        envelope = event_pb2.Envelope(
+            namespace=self._namespace, topic=topic, event=typeurl.pack(event)
+        )
+        envelope.timestamp.FromNanoseconds(time.time_ns())
+        request = events_pb2.ForwardRequest(envelope=envelope)
+        call = request_pb2.Request(
+            service=_SERVICE,
+            method="Forward",
+            payload=request.SerializeToString(),
+            timeout_nano=10_000_000_000,
+            metadata=[request_pb2.KeyValue(key=namespaces.TTRPC_HEADER, value=self._namespace)],
+        )
+        if len(self._queue) >= _LIMIT:
+            self._drop_one()
+        self._queue.append((topic, call.SerializeToString()))
+        self._send()
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything was acknowledged."""
+        return not self._queue
+
+    def _drop_one(self) -> None:
+        for at, (topic, _) in enumerate(self._queue):
+            # The first may be in flight.
+            if at and topic not in _KEPT:
+                del self._queue[at]
+                return
+
+    def _send(self) -> None:
+        if self._in_flight or self._waiting or not self._queue:
+            return
+        if self._socket is None and not self._connect():
+            return
+        assert self._socket is not None
+        data = frame.encode(self._stream, frame.REQUEST, self._queue[0][1])
+        self._stream += 2
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            self._lost()
+            return
+        self._in_flight = True
+
+    def _connect(self) -> bool:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            connection.connect(self._address)
+        except OSError:
+            connection.close()
+            self._again()
+            return False
+        self._socket = connection
+        self._reader = frame.Reader()
+        self._stream = 1
+        self._loop.watch(connection.fileno(), READ, self._read)
+        return True
+
+    def _read(self, events: int) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(65536)
+        except OSError:
+            data = b""
+        if not data or (events & HANGUP and not events & READ):
+            self._lost()
+            return
+        for _, kind, _, _ in self._reader.feed(data):
+            if kind == frame.RESPONSE and self._in_flight:
+                # A refusal is an answer, too: repeating it would change nothing.
+                self._in_flight = False
+                self._retry = _FIRST_RETRY
+                self._queue.popleft()
+        self._send()
+
+    def _lost(self) -> None:
+        if self._socket is not None:
+            self._loop.forget(self._socket.fileno())
+            with contextlib.suppress(OSError):
+                self._socket.close()
+            self._socket = None
+        self._in_flight = False
+        if self._queue:
+            self._again()
+
+    def _again(self) -> None:
+        self._waiting = True
+        self._loop.later(self._retry, self._retry_now)
+        self._retry = min(_SLOWEST_RETRY, self._retry * 2)
+
+    def _retry_now(self) -> None:
+        self._waiting = False
+        self._send()

@@ -1,0 +1,62 @@
+"""The warm parent: everything a shim needs is imported once; a request costs a fork.
+
+containerd holds the other end of a SEQPACKET pair on descriptor 3: one JSON datagram in, one out. Its end is ours.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from typing import Any, Final
+
+from shim import bootstrap
+from wire.errors import EngineError, InvalidArgument
+
+_LIMIT: Final = 1 << 16
+_CHANNEL: Final = 3
+
+
+def run() -> None:
+    """Serve requests until the channel closes."""
+    # Loaded before the first fork, so that no shim pays for it.
+    import ctypes  # noqa: F401
+
+    from wire.gen.containerd.cgroups.v1 import metrics_pb2  # noqa: F401
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    channel = socket.socket(fileno=_CHANNEL)
+    channel.set_inheritable(False)
+    while True:
+        data = channel.recv(_LIMIT)
+        if not data:
+            return
+        channel.send(json.dumps(_answer(data)).encode())
+
+
+def _answer(data: bytes) -> dict[str, Any]:
+    try:
+        started = bootstrap.start(_parse(data))
+    except EngineError as error:
+        return {"error": {"kind": str(error.kind), "message": error.message}}
+    except OSError as error:
+        return {"error": {"kind": "internal", "message": f"failed to start a shim: {error}"}}
+    return {"version": 3, "address": started.address, "protocol": "ttrpc", "pid": started.pid}
+
+
+def _parse(data: bytes) -> bootstrap.Request:
+    try:
+        fields = json.loads(data)
+        return bootstrap.Request(
+            container_id=fields["id"],
+            namespace=fields["namespace"],
+            bundle=fields["bundle"],
+            grpc_address=fields["grpc_address"],
+            ttrpc_address=fields["ttrpc_address"],
+            socket_dir=fields["socket_dir"],
+            group=fields.get("group", ""),
+            debug=bool(fields.get("debug")),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidArgument(f"forkserver request: {error}") from error

@@ -1,0 +1,153 @@
+"""The epoll loop that a shim lives in, and coroutines on top of it. No asyncio: it alone would double a shim's memory.
+
+A coroutine awaits ``Future`` objects only; ``Loop.spawn`` runs it as far as it gets, and the future's completion resumes it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Final, Generic, TypeVar
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+READ: Final = select.EPOLLIN
+WRITE: Final = select.EPOLLOUT
+HANGUP: Final = select.EPOLLHUP | select.EPOLLERR
+
+
+class Future(Generic[T]):
+    """A result that comes later. Completed once; completing it again is ignored."""
+
+    __slots__ = ("_error", "_result", "_waiters", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._result: T | None = None
+        self._error: BaseException | None = None
+        self._waiters: list[Callable[[], None]] = []
+
+    def set(self, result: T) -> None:
+        """Complete with a result."""
+        if not self.done:
+            self._result = result
+            self._complete()
+
+    def fail(self, error: BaseException) -> None:
+        """Complete with an error."""
+        if not self.done:
+            self._error = error
+            self._complete()
+
+    def _complete(self) -> None:
+        self.done = True
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter()
+
+    def then(self, waiter: Callable[[], None]) -> None:
+        """Call ``waiter`` on completion, at once if it is complete."""
+        if self.done:
+            waiter()
+        else:
+            self._waiters.append(waiter)
+
+    def result(self) -> T:
+        """The result, or the error raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]
+
+    def __await__(self) -> Generator[Future[T], None, T]:
+        if not self.done:
+            yield self
+        return self.result()
+
+
+class Loop:
+    """Descriptors with callbacks, timers, and coroutines."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = itertools.count()
+        self._ready: deque[Callable[[], None]] = deque()
+        self._running = False
+
+    def watch(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call ``callback(events)`` when the descriptor is ready; watching again changes events and callback."""
+        if descriptor in self._callbacks:
+            self._epoll.modify(descriptor, events)
+        else:
+            self._epoll.register(descriptor, events)
+        self._callbacks[descriptor] = callback
+
+    def forget(self, descriptor: int) -> None:
+        """Stop watching; harmless for a descriptor that is not watched. To be called before it is closed."""
+        if self._callbacks.pop(descriptor, None) is not None:
+            self._epoll.unregister(descriptor)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back once after a time."""
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._count), callback))
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call back in the next round."""
+        self._ready.append(callback)
+
+    def spawn(self, coroutine: Coroutine[Future[Any], None, T]) -> Future[T]:
+        """Run a coroutine until it waits, and later to its end; its outcome is the future's."""
+        outcome: Future[T] = Future()
+
+        def step() -> None:
+            try:
+                awaited = coroutine.send(None)
+            except StopIteration as stop:
+                outcome.set(stop.value)
+            except BaseException as error:  # noqa: BLE001 - handed to whoever awaits the outcome
+                outcome.fail(error)
+            else:
+                awaited.then(lambda: self.soon(step))
+
+        step()
+        return outcome
+
+    def run(self) -> None:
+        """Serve until ``stop``."""
+        self._running = True
+        while self._running:
+            self._run_ready()
+            if not self._running:
+                break
+            for descriptor, events in self._epoll.poll(self._timeout()):
+                # An earlier callback of this round may have forgotten it.
+                callback = self._callbacks.get(descriptor)
+                if callback is not None:
+                    callback(events)
+            self._run_timers()
+
+    def stop(self) -> None:
+        """End ``run`` after the current round."""
+        self._running = False
+
+    def _run_ready(self) -> None:
+        while self._ready:
+            self._ready.popleft()()
+
+    def _timeout(self) -> float:
+        if self._ready:
+            return 0
+        return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
+
+    def _run_timers(self) -> None:
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()

@@ -1,0 +1,49 @@
+"""Which runtime binary drives a container, and with which root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+_DEFAULT_BINARY: Final = "dockyard-runtime"
+_DEFAULT_ROOT: Final = "/run/dockyard/runtime"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What ``containerd.runc.v1.Options`` says, with defaults filled in."""
+
+    binary: str
+    root: str
+    systemd_cgroup: bool = False
+    no_pivot_root: bool = False
+    no_new_keyring: bool = False
+
+
+def resolve(
+    namespace: str,
+    *,
+    binary_name: str = "",
+    root: str = "",
+    systemd_cgroup: bool = False,
+    no_pivot_root: bool = False,
+    no_new_keyring: bool = False,
+) -> Options:
+    """Options with the defaults: the runtime beside this program, and a root for each namespace."""
+    return Options(
+        binary=binary_name or _default_binary(),
+        root=f"{root or _DEFAULT_ROOT}/{namespace}",
+        systemd_cgroup=systemd_cgroup,
+        no_pivot_root=no_pivot_root,
+        no_new_keyring=no_new_keyring,
+    )
+
+
+def _default_binary() -> str:
+    beside = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), _DEFAULT_BINARY)
+    return (
+        beside if os.access(beside, os.X_OK) else shutil.which(_DEFAULT_BINARY) or _DEFAULT_BINARY
+    )

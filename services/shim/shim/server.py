@@ -1,0 +1,157 @@
+"""The composition root of a serving shim: socket, ttrpc, task service, exits, events."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from shim import linux
+from shim.events import Publisher
+from shim.exits import Exits
+from shim.loop import HANGUP, READ, WRITE, Future, Loop
+from shim.task_service import TaskService
+from wire.errors import EngineError, Internal
+from wire.ttrpc.connection import Call, Connection
+
+logger = logging.getLogger(__name__)
+
+_CHUNK: Final = 65536
+_GOODBYE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a shim must know to serve."""
+
+    namespace: str
+    socket_dir: str
+    address: str
+    ttrpc_address: str
+
+
+def serve(listener: socket.socket, settings: Settings) -> None:
+    """Serve on a bound listener until shut down. The process must have one thread."""
+    linux.become_subreaper()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # A shim ends when its container is deleted; whoever stops daemons does not mean it.
+        signal.signal(number, signal.SIG_IGN)
+    loop = Loop()
+    exits = Exits(loop)
+    publisher = Publisher(loop, settings.ttrpc_address, settings.namespace)
+
+    def shut_down() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(settings.address)
+
+        def leave() -> None:
+            # The answer to Shutdown is on its way; events that containerd has not taken yet hold us here.
+            if publisher.idle:
+                loop.stop()
+            else:
+                loop.later(_GOODBYE, leave)
+
+        loop.later(_GOODBYE, leave)
+
+    service = TaskService(
+        loop,
+        exits,
+        publisher,
+        namespace=settings.namespace,
+        socket_dir=settings.socket_dir,
+        shut_down=shut_down,
+    )
+    listener.setblocking(False)
+
+    def accept(_events: int) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            _Session(loop, connection, service)
+
+    loop.watch(listener.fileno(), READ, accept)
+    loop.run()
+
+
+class _Session:
+    """One ttrpc connection."""
+
+    def __init__(self, loop: Loop, connection: socket.socket, service: TaskService) -> None:
+        connection.setblocking(False)
+        self._loop = loop
+        self._socket = connection
+        self._service = service
+        self._protocol = Connection()
+        self._output = bytearray()
+        self._open = True
+        loop.watch(connection.fileno(), READ, self._ready)
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._flush()
+        if self._open and events & (READ | HANGUP):
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close()
+            return
+        calls, replies = self._protocol.feed(data)
+        self._send(replies)
+        for call in calls:
+            self._serve(call)
+
+    def _serve(self, call: Call) -> None:
+        try:
+            answer = self._loop.spawn(
+                self._service.dispatch(call.service, call.method, call.payload)
+            )
+        except EngineError as error:
+            self._send(self._protocol.response(call.stream_id, error))
+            return
+        answer.then(lambda: self._answer(call, answer))
+
+    def _answer(self, call: Call, answer: Future[Any]) -> None:
+        result: Message | EngineError
+        try:
+            result = answer.result()
+        except EngineError as error:
+            result = error
+        except Exception as error:
+            logger.exception("call failed", extra={"method": call.method})
+            result = Internal(f"{call.method}: {error}")
+        self._send(self._protocol.response(call.stream_id, result))
+
+    def _send(self, data: bytes) -> None:
+        if data and self._open:
+            self._output += data
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._output:
+                del self._output[: self._socket.send(self._output)]
+        except BlockingIOError:
+            self._loop.watch(self._socket.fileno(), READ | WRITE, self._ready)
+            return
+        except OSError:
+            self._close()
+            return
+        self._loop.watch(self._socket.fileno(), READ, self._ready)
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            self._loop.forget(self._socket.fileno())
+            self._socket.close()

@@ -1,0 +1,1 @@
+"""Where the streams of a process come from and go to."""

@@ -1,0 +1,156 @@
+"""Docker's json-file log, written chunk-wise: one JSON object a line, rotated by size."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from json.encoder import encode_basestring
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+# Docker's copier splits longer lines into records whose text lacks the final newline.
+LONGEST: Final = 16384
+_SPECIAL: Final = (
+    ("<", "\\u003c"),
+    (">", "\\u003e"),
+    ("&", "\\u0026"),
+    ("\u2028", "\\u2028"),
+    ("\u2029", "\\u2029"),
+)
+
+
+def timestamp() -> str:
+    """Now as Go's RFC3339Nano writes it: UTC, without trailing zeros."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    moment = time.gmtime(seconds)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", moment)
+    fraction = f".{nanoseconds:09d}".rstrip("0").rstrip(".")
+    return f"{text}{fraction}Z"
+
+
+class JsonFile:
+    """The log of one container; both streams write to it.
+
+    A failing write never stops the container: the bytes are counted as dropped and the next chunk is tried again.
+    """
+
+    def __init__(self, path: str, max_size: int, max_file: int) -> None:
+        self._path = path
+        self._max_size = max_size
+        self._max_file = max(1, max_file)
+        self._descriptor = -1
+        self._size = 0
+        self._partial: dict[str, bytes] = {}
+        self.dropped = 0
+        self._open()
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Log the complete lines of what came so far; the rest waits for its end."""
+        data = self._partial.pop(stream, b"") + data
+        end = data.rfind(b"\n") + 1
+        rest = data[end:]
+        lines = data[:end].split(b"\n")[:-1] if end else []
+        records: list[bytes] = []
+        for line in lines:
+            if len(line) >= LONGEST:
+                records += _pieces(line + b"\n")
+            else:
+                records.append(line + b"\n")
+        while len(rest) >= LONGEST:
+            records.append(rest[:LONGEST])
+            rest = rest[LONGEST:]
+        if rest:
+            self._partial[stream] = rest
+        if records:
+            self._append(stream, records)
+
+    def finish(self, stream: str) -> None:
+        """The stream has ended: log what had no newline."""
+        rest = self._partial.pop(stream, b"")
+        if rest:
+            self._append(stream, [rest])
+
+    def replay(self, send: Callable[[str, bytes], None]) -> None:
+        """Hand every record that is in the files to ``send(stream, text)``, oldest first."""
+        for path in (
+            *(f"{self._path}.{number}" for number in range(self._max_file - 1, 0, -1)),
+            self._path,
+        ):
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+                for line in file:
+                    with contextlib.suppress(ValueError, KeyError):
+                        record = json.loads(line)
+                        send(record["stream"], record["log"].encode())
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _append(self, stream: str, records: list[bytes]) -> None:
+        tail = f',"stream":"{stream}","time":"{timestamp()}"}}\n'
+        text = "".join(
+            f'{{"log":{encode_basestring(record.decode("utf-8", "replace"))}{tail}'
+            for record in records
+        )
+        for plain, escaped in _SPECIAL:
+            if plain in text:
+                text = text.replace(plain, escaped)
+        encoded = text.encode()
+        if self._max_size > 0 and self._size > 0 and self._size + len(encoded) > self._max_size:
+            # Record-wise only near the limit, so that no file exceeds it by more than one record.
+            for record in encoded.splitlines(keepends=True):
+                if self._size > 0 and self._size + len(record) > self._max_size:
+                    self._rotate()
+                self._put(record)
+        else:
+            self._put(encoded)
+
+    def _put(self, data: bytes) -> None:
+        try:
+            if self._descriptor < 0:
+                self._open()
+            view = memoryview(data)
+            while view:
+                written = os.write(self._descriptor, view)
+                self._size += written
+                view = view[written:]
+        except OSError as error:
+            if not self.dropped:
+                logger.warning(
+                    "log write failed", extra={"path": self._path, "error": error.strerror}
+                )
+            self.dropped += len(data)
+
+    def _open(self) -> None:
+        self._descriptor = os.open(
+            self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640
+        )
+        self._size = os.fstat(self._descriptor).st_size
+
+    def _rotate(self) -> None:
+        try:
+            self.close()
+            if self._max_file > 1:
+                for number in range(self._max_file - 1, 0, -1):
+                    source = self._path if number == 1 else f"{self._path}.{number - 1}"
+                    with contextlib.suppress(FileNotFoundError):
+                        os.rename(source, f"{self._path}.{number}")
+            else:
+                os.truncate(self._path, 0)
+            self._open()
+        except OSError as error:
+            logger.warning(
+                "log rotation failed", extra={"path": self._path, "error": error.strerror}
+            )
+
+
+def _pieces(line: bytes) -> Iterator[bytes]:
+    for at in range(0, len(line), LONGEST):
+        yield line[at : at + LONGEST]

@@ -1,0 +1,392 @@
+"""The streams of one process: read once by the shim, copied to every target, with back-pressure.
+
+A source is read only while every target has room, so that a slow reader slows the container down as a plain pipe would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import termios
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from shim.loop import HANGUP, READ, WRITE, Loop
+from shim.stdio.jsonfile import JsonFile
+from shim.stdio.uri import Target
+from wire.errors import FailedPrecondition, InvalidArgument
+
+_CHUNK: Final = 65536
+# A drain at exit takes what is in the pipe; a grandchild that goes on writing is not waited for.
+_DRAIN_LIMIT: Final = 4 << 20
+
+
+class Sink(Protocol):
+    """Something that takes output."""
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Take a chunk; buffers what it cannot pass on."""
+
+    @property
+    def full(self) -> bool:
+        """Whether reading should stop for it."""
+
+    def finish(self) -> None:
+        """No more output comes."""
+
+
+class LogSink:
+    """The json-file; never full."""
+
+    full = False
+
+    def __init__(self, log: JsonFile) -> None:
+        self._log = log
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Log a chunk."""
+        self._log.write(stream, data)
+
+    def finish(self) -> None:
+        """Log what had no newline and close."""
+        self._log.finish("stdout")
+        self._log.finish("stderr")
+        self._log.close()
+
+
+class DescriptorSink:
+    """A FIFO or file of the caller for one stream."""
+
+    def __init__(
+        self, loop: Loop, path: str, stream: str, *, fifo: bool, resume: Callable[[], None]
+    ) -> None:
+        # A FIFO is opened for both: it neither blocks without a reader nor breaks when one leaves for a while.
+        flags = os.O_RDWR | os.O_NONBLOCK if fifo else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+        self._loop = loop
+        self._stream = stream
+        self._buffer = bytearray()
+        self._resume = resume
+        self._finishing = False
+
+    @property
+    def full(self) -> bool:
+        """Whether bytes wait for the reader."""
+        return bool(self._buffer)
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Write what goes, keep the rest."""
+        if stream != self._stream or self._descriptor < 0:
+            return
+        self._buffer += data
+        self._flush(WRITE)
+
+    def finish(self) -> None:
+        """Close once everything is written."""
+        self._finishing = True
+        if not self._buffer:
+            self._close()
+
+    def _flush(self, _events: int) -> None:
+        was_full = len(self._buffer)
+        try:
+            while self._buffer:
+                del self._buffer[: os.write(self._descriptor, self._buffer)]
+        except BlockingIOError:
+            self._loop.watch(self._descriptor, WRITE, self._flush)
+            return
+        except OSError:
+            self._buffer.clear()
+        self._loop.forget(self._descriptor)
+        if self._finishing:
+            self._close()
+        elif was_full:
+            self._loop.soon(self._resume)
+
+    def _close(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.forget(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Streams:
+    """Standard streams of one process, as pipes or as a terminal."""
+
+    def __init__(
+        self, loop: Loop, *, terminal: bool, stdin: Target, stdout: Target, stderr: Target
+    ) -> None:
+        self._loop = loop
+        self.terminal = terminal
+        self.stdin_once = stdin.once
+        self.sinks: list[Sink] = []
+        self.log: JsonFile | None = None
+        self._sources: dict[int, str] = {}
+        self._paused = False
+        self._input = -1
+        self._input_buffer = bytearray()
+        self._input_closing = False
+        self._input_room: list[Callable[[], None]] = []
+        self._fifo = -1
+        self._given: list[int] = []
+        self._master = -1
+        self._finished = False
+        self.attach_path = stdout.attach or stderr.attach
+        self.wants_input = bool(stdin.scheme)
+        try:
+            self._open_targets(stdin, stdout, stderr)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _open_targets(self, stdin: Target, stdout: Target, stderr: Target) -> None:
+        if stdout.scheme == "json-file":
+            self.log = JsonFile(stdout.path, stdout.max_size, stdout.max_file)
+            self.sinks.append(LogSink(self.log))
+        for name, target in (("stdout", stdout), ("stderr", stderr)):
+            if target.scheme in {"fifo", "file"} and not (self.terminal and name == "stderr"):
+                if target.scheme == "fifo" and not os.path.exists(target.path):
+                    raise InvalidArgument(f"{name} FIFO {target.path} does not exist")
+                self.sinks.append(
+                    DescriptorSink(
+                        self._loop,
+                        target.path,
+                        name,
+                        fifo=target.scheme == "fifo",
+                        resume=self.resume,
+                    )
+                )
+        if stdin.scheme == "fifo":
+            self._fifo = os.open(stdin.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        elif stdin.scheme not in {"", "attach"}:
+            raise InvalidArgument(f"stdin scheme {stdin.scheme!r} is not supported")
+
+    def pipes(self) -> tuple[int, int, int]:
+        """Make pipes; the ends for the process, to be given back by ``given_away`` once it has them."""
+        if self.wants_input:
+            inner, self._input = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(self._input, False)
+        else:
+            inner = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._given.append(inner)
+        ends = [inner]
+        for name in ("stdout", "stderr"):
+            source, end = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(source, False)
+            self._sources[source] = name
+            self._given.append(end)
+            ends.append(end)
+        return ends[0], ends[1], ends[2]
+
+    def given_away(self) -> None:
+        """The process has its ends: close ours, and begin to copy."""
+        for end in self._given:
+            os.close(end)
+        self._given.clear()
+        self.resume()
+        self._start_input()
+
+    def use_terminal(self, master: int) -> None:
+        """Copy from and to a terminal's master."""
+        os.set_blocking(master, False)
+        self._master = master
+        self._sources[master] = "stdout"
+        if self.wants_input:
+            self._input = master
+        self.resume()
+        self._start_input()
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the terminal's size; raises FailedPrecondition without a terminal."""
+        if self._master < 0:
+            raise FailedPrecondition("process has no terminal")
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    # -- output
+
+    def resume(self) -> None:
+        """Read again, if every sink has room."""
+        self._paused = any(sink.full for sink in self.sinks)
+        for source in tuple(self._sources):
+            events = 0 if self._paused else READ
+            if source == self._input and self._input_buffer:
+                events |= WRITE
+            self._loop.watch(
+                source, events, lambda events, source=source: self._ready(source, events)
+            )  # type: ignore[misc]
+
+    def _ready(self, source: int, events: int) -> None:
+        if source == self._input and events & WRITE:
+            self._flush_input(events)
+        if self._paused and events & HANGUP and not events & READ:
+            # Nothing is left to read but the end, and that can be taken at any time.
+            self._paused = False
+        if not self._paused and events & (READ | HANGUP):
+            self._read(source)
+
+    def _read(self, source: int) -> int:
+        """Copy one chunk; its size, 0 at the end of the stream, -1 if there is nothing now."""
+        try:
+            data = os.read(source, _CHUNK)
+        except BlockingIOError:
+            return -1
+        except OSError:
+            # EIO: nobody has the terminal open any more.
+            data = b""
+        if not data:
+            self._end(source)
+            return 0
+        name = self._sources[source]
+        for sink in tuple(self.sinks):
+            sink.write(name, data)
+        if not self._paused and any(sink.full for sink in self.sinks):
+            self.resume()
+        return len(data)
+
+    def _end(self, source: int) -> None:
+        self._loop.forget(source)
+        self._sources.pop(source, None)
+        if source == self._master:
+            if self._input == source:
+                self._input = -1
+            self._master = -1
+        os.close(source)
+        if not self._sources and self._finished:
+            self._close_sinks()
+
+    def finish(self) -> None:
+        """The process has ended and its exit is recorded: copy what is left, then let the sinks end."""
+        self._finished = True
+        for source in tuple(self._sources):
+            taken = 0
+            while source in self._sources and taken < _DRAIN_LIMIT:
+                count = self._read(source)
+                if count < 0:
+                    break
+                taken += count
+        self.close_input()
+        if self._fifo >= 0:
+            self._loop.forget(self._fifo)
+            os.close(self._fifo)
+            self._fifo = -1
+        if not self._sources:
+            self._close_sinks()
+        else:
+            # Somebody inherited the pipe: the log goes on, attached clients need not wait for it.
+            for sink in tuple(self.sinks):
+                if not isinstance(sink, LogSink):
+                    self.sinks.remove(sink)
+                    sink.finish()
+
+    def _close_sinks(self) -> None:
+        sinks, self.sinks = self.sinks, []
+        for sink in sinks:
+            sink.finish()
+
+    def abandon(self) -> None:
+        """The process never came to be."""
+        for descriptor in (
+            *self._given,
+            *self._sources,
+            *([self._fifo] if self._fifo >= 0 else []),
+        ):
+            self._loop.forget(descriptor)
+            os.close(descriptor)
+        if self._input >= 0 and self._input not in self._sources:
+            self._loop.forget(self._input)
+            os.close(self._input)
+        self._given.clear()
+        self._sources.clear()
+        self._fifo = self._input = -1
+        self._close_sinks()
+
+    # -- input
+
+    def _start_input(self) -> None:
+        if self._fifo >= 0:
+            self._loop.watch(self._fifo, READ, self._read_fifo)
+        if self._input_buffer:
+            self._flush_input(WRITE)
+
+    def _read_fifo(self, events: int) -> None:
+        if self._input_buffer:
+            self._loop.watch(self._fifo, 0, self._read_fifo)
+            self._input_room.append(lambda: self._loop.watch(self._fifo, READ, self._read_fifo))
+            return
+        try:
+            data = os.read(self._fifo, _CHUNK)
+        except BlockingIOError:
+            return
+        if data:
+            self.write_input(data)
+        else:
+            # The writer left. Its end is told by CloseIO; until then another may come.
+            self._loop.forget(self._fifo)
+            if not self.terminal:
+                self.close_input()
+
+    def write_input(self, data: bytes) -> None:
+        """Pass input to the process; what it does not take yet is kept."""
+        if self._input_closing:
+            return
+        self._input_buffer += data
+        self._flush_input(WRITE)
+
+    def when_room(self, callback: Callable[[], None]) -> bool:
+        """Whether input is flowing; if not, ``callback`` is called once it is."""
+        if not self._input_buffer:
+            return True
+        self._input_room.append(callback)
+        return False
+
+    def close_input(self) -> None:
+        """End the input after what was written. A terminal has no end."""
+        self._input_closing = True
+        if not self._input_buffer:
+            self._end_input()
+
+    def _flush_input(self, _events: int) -> None:
+        if self._input < 0:
+            # Not started, or ended: in the first case the bytes wait.
+            if self._finished or self._input_closing:
+                self._input_buffer.clear()
+            return
+        try:
+            while self._input_buffer:
+                del self._input_buffer[: os.write(self._input, self._input_buffer)]
+        except BlockingIOError:
+            if self._input == self._master:
+                self.resume()
+            else:
+                self._loop.watch(self._input, WRITE, self._flush_input)
+            return
+        except OSError:
+            self._input_buffer.clear()
+            self._input_closing = True
+        if self._input == self._master:
+            self.resume()
+        else:
+            self._loop.forget(self._input)
+        if self._input_closing:
+            self._end_input()
+        waiting, self._input_room = self._input_room, []
+        for callback in waiting:
+            callback()
+
+    def _end_input(self) -> None:
+        if self._input >= 0 and self._input != self._master:
+            self._loop.forget(self._input)
+            os.close(self._input)
+            self._input = -1
+
+
+def receive_terminal(connection: socket.socket) -> int:
+    """The terminal's master that a runtime sends over its console socket; raises FailedPrecondition."""
+    with contextlib.closing(connection):
+        _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+    if not descriptors:
+        raise FailedPrecondition("the runtime sent no terminal")
+    return descriptors[0]

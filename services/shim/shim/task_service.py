@@ -1,0 +1,308 @@
+"""The task service, versions 2 and 3 (the messages are the same): converts, and calls the container."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError, Message
+
+from shim import options as shim_options
+from shim.container import Container, decode_mounts
+from shim.events import Publisher
+from shim.exits import Exits
+from shim.loop import Future, Loop
+from shim.process import Phase, Process
+from wire import typeurl
+from wire.errors import InvalidArgument, NotFound, NotImplementedYet
+from wire.gen.containerd.events import task_pb2 as events
+from wire.gen.containerd.types.runc.options import oci_pb2
+from wire.gen.containerd.types.task import task_pb2
+from wire.gen.shim.task.v2 import shim_pb2 as v2
+from wire.gen.shim.task.v3 import shim_pb2 as v3
+
+_STATUS: Final = {
+    Phase.ADDED: task_pb2.CREATED,
+    Phase.CREATED: task_pb2.CREATED,
+    Phase.RUNNING: task_pb2.RUNNING,
+    Phase.STOPPED: task_pb2.STOPPED,
+}
+SERVICES: Final = {"containerd.task.v2.Task": v2, "containerd.task.v3.Task": v3}
+_OPTIONS: Final = "containerd.runc.v1.Options"
+_TYPED_OPTIONS: Final = "runtimeoptions.v1.Options"
+
+Answer = Coroutine[Future[Any], None, Message]
+
+
+class TaskService:
+    """Answers the calls of one shim; ``shut_down`` ends its process."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        exits: Exits,
+        publisher: Publisher,
+        *,
+        namespace: str,
+        socket_dir: str,
+        shut_down: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._exits = exits
+        self._publisher = publisher
+        self._namespace = namespace
+        self._socket_dir = socket_dir
+        self._shut_down = shut_down
+        self._containers: dict[str, Container] = {}
+
+    def dispatch(self, service: str, method: str, payload: bytes) -> Answer:
+        """The coroutine that answers a call; raises NotImplementedYet and InvalidArgument."""
+        module = SERVICES.get(service)
+        handler = _METHODS.get(method)
+        if module is None or handler is None:
+            raise NotImplementedYet(f"/{service}/{method} is not implemented")
+        name, function = handler
+        try:
+            request = getattr(module, name).FromString(payload)
+        except DecodeError:
+            raise InvalidArgument(f"{method}: request is malformed") from None
+        return function(self, request, module)
+
+    def _container(self, container_id: str) -> Container:
+        found = self._containers.get(container_id)
+        if found is None:
+            raise NotFound(f"container {container_id}: not found")
+        return found
+
+    def _exited(self, container: Container, process: Process) -> None:
+        ended = process.exit
+        assert ended is not None
+        if process.oom_killed:
+            self._publisher.publish(events.TaskOOM(container_id=container.container_id))
+        event = events.TaskExit(
+            container_id=container.container_id,
+            id=process.exec_id or container.container_id,
+            pid=process.pid,
+            exit_status=ended.status,
+        )
+        event.exited_at.FromNanoseconds(ended.at)
+        self._publisher.publish(event)
+
+    async def create(self, request: Any, module: Any) -> Message:
+        if request.id in self._containers:
+            raise InvalidArgument(f"container {request.id} exists in this shim")
+        if request.checkpoint:
+            raise NotImplementedYet("restoring from a checkpoint is not implemented")
+        container = Container(
+            self._loop,
+            self._exits,
+            container_id=request.id,
+            bundle=request.bundle,
+            options=_options(self._namespace, request.options),
+            socket_dir=self._socket_dir,
+            on_exit=lambda process: self._exited(container, process),
+        )
+        self._containers[request.id] = container
+        try:
+            pid = await container.create(
+                rootfs=decode_mounts(request.rootfs),
+                terminal=request.terminal,
+                stdin=request.stdin,
+                stdout=request.stdout,
+                stderr=request.stderr,
+            )
+        except BaseException:
+            del self._containers[request.id]
+            raise
+        event = events.TaskCreate(
+            container_id=request.id,
+            bundle=request.bundle,
+            rootfs=request.rootfs,
+            io=events.TaskIO(
+                stdin=request.stdin,
+                stdout=request.stdout,
+                stderr=request.stderr,
+                terminal=request.terminal,
+            ),
+            pid=pid,
+        )
+        self._publisher.publish(event)
+        return module.CreateTaskResponse(pid=pid)  # type: ignore[no-any-return]
+
+    async def start(self, request: Any, module: Any) -> Message:
+        container = self._container(request.id)
+        if request.exec_id:
+            pid = await container.start_exec(request.exec_id)
+            self._publisher.publish(
+                events.TaskExecStarted(container_id=request.id, exec_id=request.exec_id, pid=pid)
+            )
+        else:
+            pid = await container.start()
+            self._publisher.publish(events.TaskStart(container_id=request.id, pid=pid))
+        return module.StartResponse(pid=pid)  # type: ignore[no-any-return]
+
+    async def state(self, request: Any, module: Any) -> Message:
+        container = self._container(request.id)
+        process = container.process(request.exec_id)
+        status = _STATUS[process.phase]
+        if container.paused and process.phase is Phase.RUNNING:
+            status = task_pb2.PAUSED
+        response = module.StateResponse(
+            id=process.exec_id or request.id,
+            bundle=container.bundle,
+            pid=process.pid,
+            status=status,
+            stdin=process.stdin,
+            stdout=process.stdout,
+            stderr=process.stderr,
+            terminal=process.terminal,
+            exec_id=process.exec_id,
+        )
+        _put_exit(response, process)
+        return response  # type: ignore[no-any-return]
+
+    async def delete(self, request: Any, module: Any) -> Message:
+        container = self._container(request.id)
+        process = await container.delete(request.exec_id)
+        response = module.DeleteResponse(pid=process.pid)
+        _put_exit(response, process)
+        if not request.exec_id:
+            del self._containers[request.id]
+            event = events.TaskDelete(
+                container_id=request.id, pid=process.pid, exit_status=response.exit_status
+            )
+            event.exited_at.CopyFrom(response.exited_at)
+            self._publisher.publish(event)
+        return response  # type: ignore[no-any-return]
+
+    async def pids(self, request: Any, module: Any) -> Message:
+        container = self._container(request.id)
+        response = module.PidsResponse()
+        by_pid = {process.pid: process for process in container.execs.values()}
+        for pid in container.pids():
+            entry = response.processes.add(pid=pid)
+            if pid in by_pid:
+                entry.info.CopyFrom(
+                    typeurl.pack(oci_pb2.ProcessDetails(exec_id=by_pid[pid].exec_id))
+                )
+        return response  # type: ignore[no-any-return]
+
+    async def pause(self, request: Any, module: Any) -> Message:
+        await self._container(request.id).pause(paused=True)
+        self._publisher.publish(events.TaskPaused(container_id=request.id))
+        return Empty()
+
+    async def resume(self, request: Any, module: Any) -> Message:
+        await self._container(request.id).pause(paused=False)
+        self._publisher.publish(events.TaskResumed(container_id=request.id))
+        return Empty()
+
+    async def checkpoint(self, request: Any, module: Any) -> Message:
+        raise NotImplementedYet("checkpoint is not implemented")
+
+    async def kill(self, request: Any, module: Any) -> Message:
+        container = self._container(request.id)
+        await container.kill(request.exec_id, request.signal, everything=request.all)
+        return Empty()
+
+    async def exec(self, request: Any, module: Any) -> Message:
+        self._container(request.id).add_exec(
+            request.exec_id,
+            terminal=request.terminal,
+            stdin=request.stdin,
+            stdout=request.stdout,
+            stderr=request.stderr,
+            spec=request.spec.value,
+        )
+        self._publisher.publish(
+            events.TaskExecAdded(container_id=request.id, exec_id=request.exec_id)
+        )
+        return Empty()
+
+    async def resize_pty(self, request: Any, module: Any) -> Message:
+        process = self._container(request.id).process(request.exec_id)
+        process.streams.resize(request.width, request.height)
+        return Empty()
+
+    async def close_io(self, request: Any, module: Any) -> Message:
+        if request.stdin:
+            self._container(request.id).process(request.exec_id).streams.close_input()
+        return Empty()
+
+    async def update(self, request: Any, module: Any) -> Message:
+        await self._container(request.id).update(request.resources.value)
+        return Empty()
+
+    async def wait(self, request: Any, module: Any) -> Message:
+        container = self._container(request.id)
+        process = container.process(request.exec_id)
+        await process.exited
+        response = module.WaitResponse()
+        _put_exit(response, process)
+        return response  # type: ignore[no-any-return]
+
+    async def stats(self, request: Any, module: Any) -> Message:
+        return module.StatsResponse(  # type: ignore[no-any-return]
+            stats=typeurl.pack(self._container(request.id).metrics())
+        )
+
+    async def connect(self, request: Any, module: Any) -> Message:
+        container = self._containers.get(request.id)
+        process = container.init if container else None
+        return module.ConnectResponse(  # type: ignore[no-any-return]
+            shim_pid=os.getpid(), task_pid=process.pid if process else 0
+        )
+
+    async def shutdown(self, request: Any, module: Any) -> Message:
+        if request.now or not self._containers:
+            self._shut_down()
+        return Empty()
+
+
+_METHODS: Final[dict[str, tuple[str, Callable[[TaskService, Any, Any], Answer]]]] = {
+    "Create": ("CreateTaskRequest", TaskService.create),
+    "Start": ("StartRequest", TaskService.start),
+    "State": ("StateRequest", TaskService.state),
+    "Delete": ("DeleteRequest", TaskService.delete),
+    "Pids": ("PidsRequest", TaskService.pids),
+    "Pause": ("PauseRequest", TaskService.pause),
+    "Resume": ("ResumeRequest", TaskService.resume),
+    "Checkpoint": ("CheckpointTaskRequest", TaskService.checkpoint),
+    "Kill": ("KillRequest", TaskService.kill),
+    "Exec": ("ExecProcessRequest", TaskService.exec),
+    "ResizePty": ("ResizePtyRequest", TaskService.resize_pty),
+    "CloseIO": ("CloseIORequest", TaskService.close_io),
+    "Update": ("UpdateTaskRequest", TaskService.update),
+    "Wait": ("WaitRequest", TaskService.wait),
+    "Stats": ("StatsRequest", TaskService.stats),
+    "Connect": ("ConnectRequest", TaskService.connect),
+    "Shutdown": ("ShutdownRequest", TaskService.shutdown),
+}
+
+
+def _put_exit(response: Any, process: Process) -> None:
+    if process.exit is not None:
+        response.exit_status = process.exit.status
+        response.exited_at.FromNanoseconds(process.exit.at)
+
+
+def _options(namespace: str, packed: Any) -> shim_options.Options:
+    name = typeurl.name(packed)
+    if not name or name == _TYPED_OPTIONS:
+        return shim_options.resolve(namespace)
+    if name != _OPTIONS:
+        raise InvalidArgument(f"runtime options of type {name} are not understood")
+    try:
+        given = oci_pb2.Options.FromString(packed.value)
+    except DecodeError as error:
+        raise InvalidArgument(f"runtime options are malformed: {error}") from error
+    return shim_options.resolve(
+        namespace,
+        binary_name=given.binary_name,
+        root=given.root,
+        systemd_cgroup=given.systemd_cgroup,
+        no_pivot_root=given.no_pivot_root,
+        no_new_keyring=given.no_new_keyring,
+    )
