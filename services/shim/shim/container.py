@@ -80,7 +80,9 @@ class Container:
         """Mount the rootfs, open the streams and create; the pid. Leaves nothing after a failure."""
         self._mount(rootfs)
         try:
-            process = self._new_process("", terminal, stdin, stdout, stderr)
+            process = self._new_process(
+                "", terminal=terminal, stdin=stdin, stdout=stdout, stderr=stderr
+            )
             if process.streams.attach_path:
                 self._attach = AttachListener(
                     self._loop, process.streams.attach_path, self._streams_of
@@ -137,7 +139,9 @@ class Container:
         if exec_id in self.execs:
             raise AlreadyExists(f"id {exec_id}: already exists")
         self._running()
-        process = self._new_process(exec_id, terminal, stdin, stdout, stderr)
+        process = self._new_process(
+            exec_id, terminal=terminal, stdin=stdin, stdout=stdout, stderr=stderr
+        )
         process.spec = spec
         self.execs[exec_id] = process
 
@@ -191,7 +195,7 @@ class Container:
         return process
 
     def _new_process(
-        self, exec_id: str, terminal: bool, stdin: str, stdout: str, stderr: str
+        self, exec_id: str, *, terminal: bool, stdin: str, stdout: str, stderr: str
     ) -> Process:
         streams = Streams(
             self._loop,

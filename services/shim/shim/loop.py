@@ -125,8 +125,6 @@ class Loop:
         self._running = True
         while self._running:
             self._run_ready()
-            if not self._running:
-                break
             for descriptor, events in self._epoll.poll(self._timeout()):
                 # An earlier callback of this round may have forgotten it.
                 callback = self._callbacks.get(descriptor)
@@ -143,7 +141,7 @@ class Loop:
             self._ready.popleft()()
 
     def _timeout(self) -> float:
-        if self._ready:
+        if self._ready or not self._running:
             return 0
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
 

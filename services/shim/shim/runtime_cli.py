@@ -66,7 +66,7 @@ class RuntimeCli:
         else:
             actions = [(os.POSIX_SPAWN_DUP2, source, number) for number, source in enumerate(stdio)]
         try:
-            pid = os.posix_spawnp(
+            pid = os.posix_spawnp(  # noqa: ASYNC221 - vfork speed; there is no other loop to block
                 self._binary,
                 arguments,
                 os.environ,

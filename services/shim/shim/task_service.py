@@ -91,6 +91,7 @@ class TaskService:
         self._publisher.publish(event)
 
     async def create(self, request: Any, module: Any) -> Message:
+        """Create the container."""
         if request.id in self._containers:
             raise InvalidArgument(f"container {request.id} exists in this shim")
         if request.checkpoint:
@@ -132,6 +133,7 @@ class TaskService:
         return module.CreateTaskResponse(pid=pid)  # type: ignore[no-any-return]
 
     async def start(self, request: Any, module: Any) -> Message:
+        """Start the container's process, or an exec."""
         container = self._container(request.id)
         if request.exec_id:
             pid = await container.start_exec(request.exec_id)
@@ -144,6 +146,7 @@ class TaskService:
         return module.StartResponse(pid=pid)  # type: ignore[no-any-return]
 
     async def state(self, request: Any, module: Any) -> Message:
+        """What is known about a process."""
         container = self._container(request.id)
         process = container.process(request.exec_id)
         status = _STATUS[process.phase]
@@ -164,6 +167,7 @@ class TaskService:
         return response  # type: ignore[no-any-return]
 
     async def delete(self, request: Any, module: Any) -> Message:
+        """Remove what has stopped."""
         container = self._container(request.id)
         process = await container.delete(request.exec_id)
         response = module.DeleteResponse(pid=process.pid)
@@ -178,6 +182,7 @@ class TaskService:
         return response  # type: ignore[no-any-return]
 
     async def pids(self, request: Any, module: Any) -> Message:
+        """All processes."""
         container = self._container(request.id)
         response = module.PidsResponse()
         by_pid = {process.pid: process for process in container.execs.values()}
@@ -190,24 +195,29 @@ class TaskService:
         return response  # type: ignore[no-any-return]
 
     async def pause(self, request: Any, module: Any) -> Message:
+        """Freeze."""
         await self._container(request.id).pause(paused=True)
         self._publisher.publish(events.TaskPaused(container_id=request.id))
         return Empty()
 
     async def resume(self, request: Any, module: Any) -> Message:
+        """Thaw."""
         await self._container(request.id).pause(paused=False)
         self._publisher.publish(events.TaskResumed(container_id=request.id))
         return Empty()
 
     async def checkpoint(self, request: Any, module: Any) -> Message:
+        """Refused."""
         raise NotImplementedYet("checkpoint is not implemented")
 
     async def kill(self, request: Any, module: Any) -> Message:
+        """Send a signal."""
         container = self._container(request.id)
         await container.kill(request.exec_id, request.signal, everything=request.all)
         return Empty()
 
     async def exec(self, request: Any, module: Any) -> Message:
+        """Add an exec."""
         self._container(request.id).add_exec(
             request.exec_id,
             terminal=request.terminal,
@@ -222,20 +232,24 @@ class TaskService:
         return Empty()
 
     async def resize_pty(self, request: Any, module: Any) -> Message:
+        """Resize a terminal."""
         process = self._container(request.id).process(request.exec_id)
         process.streams.resize(request.width, request.height)
         return Empty()
 
     async def close_io(self, request: Any, module: Any) -> Message:
+        """End a process's input."""
         if request.stdin:
             self._container(request.id).process(request.exec_id).streams.close_input()
         return Empty()
 
     async def update(self, request: Any, module: Any) -> Message:
+        """Change limits."""
         await self._container(request.id).update(request.resources.value)
         return Empty()
 
     async def wait(self, request: Any, module: Any) -> Message:
+        """Answer when a process has ended."""
         container = self._container(request.id)
         process = container.process(request.exec_id)
         await process.exited
@@ -244,11 +258,13 @@ class TaskService:
         return response  # type: ignore[no-any-return]
 
     async def stats(self, request: Any, module: Any) -> Message:
+        """Resource usage."""
         return module.StatsResponse(  # type: ignore[no-any-return]
             stats=typeurl.pack(self._container(request.id).metrics())
         )
 
     async def connect(self, request: Any, module: Any) -> Message:
+        """Who serves."""
         container = self._containers.get(request.id)
         process = container.init if container else None
         return module.ConnectResponse(  # type: ignore[no-any-return]
@@ -256,6 +272,7 @@ class TaskService:
         )
 
     async def shutdown(self, request: Any, module: Any) -> Message:
+        """End the shim when it has nothing left."""
         if request.now or not self._containers:
             self._shut_down()
         return Empty()

@@ -115,9 +115,9 @@ def _split(groups: Groups) -> Message:
         words = line.split()
         if len(words) == 3:
             major, _, minor = words[0].partition(":")
-            entry = found.blkio.io_service_bytes_recursive.add()
-            entry.major, entry.minor = int(major), int(minor)
-            entry.op, entry.value = words[1], int(words[2])
+            found.blkio.io_service_bytes_recursive.add(
+                major=int(major), minor=int(minor), op=words[1], value=int(words[2])
+            )
     return found
 
 

@@ -12,6 +12,7 @@ import socket
 import struct
 import termios
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from shim.loop import HANGUP, READ, WRITE, Loop
@@ -214,9 +215,7 @@ class Streams:
             events = 0 if self._paused else READ
             if source == self._input and self._input_buffer:
                 events |= WRITE
-            self._loop.watch(
-                source, events, lambda events, source=source: self._ready(source, events)
-            )  # type: ignore[misc]
+            self._loop.watch(source, events, partial(self._ready, source))
 
     def _ready(self, source: int, events: int) -> None:
         if source == self._input and events & WRITE:
