@@ -1,0 +1,1 @@
+"""containerd: content, images, snapshots, containers and tasks, served over gRPC to every client alike."""

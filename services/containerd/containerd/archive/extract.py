@@ -1,0 +1,208 @@
+"""Unpacking one layer into a snapshot's directory.
+
+The archive is hostile: every path is resolved by openat2 with the directory as root, nothing is followed at the last name,
+and whiteouts become overlayfs's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tarfile
+from typing import BinaryIO, Final
+
+from containerd.linux.syscalls import open_in_root
+from wire.errors import InvalidArgument
+
+_WHITEOUT: Final = ".wh."
+_OPAQUE: Final = ".wh..wh..opq"
+_CHUNK: Final = 1 << 20
+_XATTR: Final = "SCHILY.xattr."
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
+
+
+def extract(stream: BinaryIO, directory: str) -> None:
+    """Unpack an uncompressed tar; raises InvalidArgument for one that is malformed or tries to leave."""
+    root = os.open(directory, _DIRECTORY | os.O_CLOEXEC)
+    try:
+        _Extraction(root).run(stream)
+    except tarfile.TarError as error:
+        raise InvalidArgument(f"layer is not a tar archive: {error}") from error
+    finally:
+        os.close(root)
+
+
+class _Extraction:
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._parents: dict[str, int] = {}
+        self._directories: list[tuple[str, tarfile.TarInfo]] = []
+
+    def run(self, stream: BinaryIO) -> None:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as archive:
+                for member in archive:
+                    self._member(archive, member)
+            # Last, because making the files changed the times again.
+            for path, member in reversed(self._directories):
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    self._times(self._parent(os.path.dirname(path)), os.path.basename(path), member)
+        finally:
+            for descriptor in self._parents.values():
+                os.close(descriptor)
+
+    def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        path = _clean(member.name)
+        parent_path, name = os.path.split(path)
+        if not name:
+            self._finish(self._root, ".", member)
+            return
+        parent = self._parent(parent_path)
+        if name.startswith(_WHITEOUT):
+            self._whiteout(parent, parent_path, name)
+            return
+        if not (member.isdir() and _is_directory(parent, name)):
+            self._remove(parent, path, name)
+            self._make(archive, member, parent, name)
+        if member.isdir():
+            self._directories.append((path, member))
+        if not member.islnk():
+            self._finish(parent, name, member)
+
+    def _make(self, archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str) -> None:
+        if member.isdir():
+            os.mkdir(name, 0o700, dir_fd=parent)
+        elif member.isreg():
+            self._file(archive, member, parent, name)
+        elif member.issym():
+            os.symlink(member.linkname, name, dir_fd=parent)
+        elif member.islnk():
+            target = _clean(member.linkname)
+            source = self._parent(os.path.dirname(target), create=False)
+            os.link(
+                os.path.basename(target), name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
+            )
+        elif member.isfifo():
+            os.mkfifo(name, 0o600, dir_fd=parent)
+        elif member.ischr() or member.isblk():
+            kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
+            os.mknod(name, kind | 0o600, os.makedev(member.devmajor, member.devminor), dir_fd=parent)
+        else:
+            raise InvalidArgument(f"layer entry {member.name!r} has the unknown type {member.type!r}")
+
+    @staticmethod
+    def _file(archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o600, dir_fd=parent)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            source = archive.extractfile(member)
+            assert source is not None
+            while chunk := source.read(_CHUNK):
+                file.write(chunk)
+
+    def _finish(self, parent: int, name: str, member: tarfile.TarInfo) -> None:
+        os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
+        if not member.issym():
+            # Made by us a moment ago, or checked to be a directory: not a link.
+            os.chmod(name, member.mode & 0o7777, dir_fd=parent)
+            for key, value in member.pax_headers.items():
+                if key.startswith(_XATTR):
+                    self._set_xattr(parent, name, key.removeprefix(_XATTR), value)
+        if not member.isdir():
+            self._times(parent, name, member)
+
+    @staticmethod
+    def _set_xattr(parent: int, name: str, key: str, value: str) -> None:
+        if key.startswith("trusted.overlay."):
+            # An image must not steer the overlay itself.
+            return
+        with contextlib.suppress(OSError):
+            os.setxattr(
+                f"/proc/self/fd/{parent}/{name}",
+                key,
+                value.encode("utf-8", "surrogateescape"),
+                follow_symlinks=False,
+            )
+
+    @staticmethod
+    def _times(parent: int, name: str, member: tarfile.TarInfo) -> None:
+        moment = int(float(member.mtime) * 1_000_000_000)
+        os.utime(name, ns=(moment, moment), dir_fd=parent, follow_symlinks=False)
+
+    def _whiteout(self, parent: int, parent_path: str, name: str) -> None:
+        if name == _OPAQUE:
+            with contextlib.suppress(OSError):
+                os.setxattr(f"/proc/self/fd/{parent}", "trusted.overlay.opaque", b"y")
+            return
+        hidden = name.removeprefix(_WHITEOUT)
+        if not hidden or hidden in {".", ".."}:
+            raise InvalidArgument(f"layer entry {name!r} hides nothing")
+        self._remove(parent, os.path.join(parent_path, hidden), hidden)
+        os.mknod(hidden, stat.S_IFCHR | 0o600, os.makedev(0, 0), dir_fd=parent)
+
+    def _remove(self, parent: int, path: str, name: str) -> None:
+        """Make room: a later entry of the same name replaces an earlier one."""
+        try:
+            os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        except IsADirectoryError:
+            self._forget_below(path)
+            _remove_tree(parent, name)
+
+    def _forget_below(self, path: str) -> None:
+        for known in [each for each in self._parents if each == path or each.startswith(f"{path}/")]:
+            os.close(self._parents.pop(known))
+
+    def _parent(self, path: str, *, create: bool = True) -> int:
+        if not path:
+            return self._root
+        found = self._parents.get(path)
+        if found is not None:
+            return found
+        try:
+            descriptor = open_in_root(self._root, path, _DIRECTORY)
+        except FileNotFoundError:
+            if not create:
+                raise
+            above, name = os.path.split(path)
+            os.mkdir(name, 0o755, dir_fd=self._parent(above))
+            descriptor = open_in_root(self._root, path, _DIRECTORY)
+        if len(self._parents) >= 256:
+            _, oldest = self._parents.popitem()
+            os.close(oldest)
+        self._parents[path] = descriptor
+        return descriptor
+
+
+def _clean(name: str) -> str:
+    """A member's path without the leading slash; ``..`` never leads above the root."""
+    parts: list[str] = []
+    for part in name.split("/"):
+        if part == "..":
+            if parts:
+                parts.pop()
+        elif part not in {"", "."}:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _is_directory(parent: int, name: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _remove_tree(parent: int, name: str) -> None:
+    descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        for entry in os.listdir(descriptor):
+            try:
+                os.unlink(entry, dir_fd=descriptor)
+            except IsADirectoryError:
+                _remove_tree(descriptor, entry)
+    finally:
+        os.close(descriptor)
+    os.rmdir(name, dir_fd=parent)

@@ -1,0 +1,44 @@
+"""The daemon's flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Where the daemon keeps its data and listens."""
+
+    root: str
+    state: str
+    address: str
+    shim_dir: str
+    log_level: str
+
+    @property
+    def ttrpc_address(self) -> str:
+        """Where shims report events."""
+        return f"{self.address}.ttrpc"
+
+
+def parse(arguments: list[str]) -> Config:
+    """Flags with the original's names."""
+    parser = argparse.ArgumentParser(prog="containerd", allow_abbrev=False)
+    parser.add_argument("--root", default="/var/lib/containerd", help="persistent data")
+    parser.add_argument("--state", default="/run/containerd", help="state of running tasks")
+    parser.add_argument("-a", "--address", default="/run/containerd/containerd.sock")
+    parser.add_argument("--shim-dir", default=os.path.dirname(os.path.realpath(sys.argv[0])))
+    parser.add_argument(
+        "-l", "--log-level", default="info", choices=("debug", "info", "warning", "error")
+    )
+    found = parser.parse_args(arguments)
+    return Config(
+        root=os.path.abspath(found.root),
+        state=os.path.abspath(found.state),
+        address=found.address,
+        shim_dir=found.shim_dir,
+        log_level=found.log_level,
+    )

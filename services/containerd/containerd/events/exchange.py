@@ -1,0 +1,67 @@
+"""Events from services and shims to subscribers, each with a queue of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from google.protobuf.message import Message
+
+from containerd.filters.match import Filter
+from wire import namespaces, typeurl
+from wire.errors import InvalidArgument, ResourceExhausted
+from wire.gen.containerd.types import event_pb2
+
+_QUEUE: Final = 10_000
+
+
+class Exchange:
+    """Publishes envelopes to every subscriber whose filters match, in order."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[tuple[Filter, asyncio.Queue[event_pb2.Envelope]]] = []
+
+    def publish(self, topic: str, event: Message) -> None:
+        """An event of ours in the current namespace."""
+        envelope = event_pb2.Envelope(
+            namespace=namespaces.current(), topic=topic, event=typeurl.pack(event)
+        )
+        envelope.timestamp.GetCurrentTime()
+        self.forward(envelope)
+
+    def forward(self, envelope: event_pb2.Envelope) -> None:
+        """An envelope of somebody else's; raises InvalidArgument if it is incomplete."""
+        if not envelope.namespace or not envelope.topic.startswith("/"):
+            raise InvalidArgument(f"envelope with topic {envelope.topic!r} is invalid: invalid argument")
+        for filters, queue in self._subscribers:
+            if filters.matches(lambda path: _field(envelope, path)) and queue.qsize() <= _QUEUE:
+                queue.put_nowait(envelope)
+
+    async def subscribe(self, expressions: Sequence[str]) -> AsyncIterator[event_pb2.Envelope]:
+        """Every matching envelope from now on; raises ResourceExhausted for a reader that falls behind."""
+        queue: asyncio.Queue[event_pb2.Envelope] = asyncio.Queue()
+        entry = (Filter(expressions), queue)
+        self._subscribers.append(entry)
+        try:
+            while True:
+                envelope = await queue.get()
+                if queue.qsize() >= _QUEUE:
+                    raise ResourceExhausted("event subscriber is too slow")
+                yield envelope
+        finally:
+            self._subscribers.remove(entry)
+
+
+def _field(envelope: event_pb2.Envelope, path: tuple[str, ...]) -> str | None:
+    match path:
+        case ("namespace",):
+            return str(envelope.namespace)
+        case ("topic",):
+            return str(envelope.topic)
+        case ("event", *rest):
+            value: object = typeurl.unpack(envelope.event)
+            for name in rest:
+                value = getattr(value, name, None)
+            return None if value is None else str(value)
+    return None

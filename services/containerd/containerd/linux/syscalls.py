@@ -1,0 +1,52 @@
+"""mount, umount2, openat2 and syncfs through libc."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from typing import Final
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+_SYS_OPENAT2: Final = 437
+_RESOLVE_NO_MAGICLINKS: Final = 0x02
+_RESOLVE_IN_ROOT: Final = 0x10
+_EAGAIN: Final = 11
+MNT_DETACH: Final = 2
+
+
+def _checked(result: int, path: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return result
+
+
+def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """openat2(2): ``path`` as if the directory behind ``root`` were ``/``, magic links refused."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    encoded = os.fsencode(path.lstrip("/") or ".")
+    while True:
+        result = int(
+            _LIBC.syscall(
+                ctypes.c_long(_SYS_OPENAT2),
+                ctypes.c_int(root),
+                ctypes.c_char_p(encoded),
+                ctypes.c_char_p(how),
+                ctypes.c_size_t(len(how)),
+            )
+        )
+        # EAGAIN: a rename elsewhere raced with the walk.
+        if result >= 0 or ctypes.get_errno() != _EAGAIN:
+            return _checked(result, path)
+
+
+def sync_filesystem(descriptor: int) -> None:
+    """syncfs(2): everything written to the file system is on disk."""
+    _checked(_LIBC.syncfs(ctypes.c_int(descriptor)), "syncfs")
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    _checked(_LIBC.umount2(os.fsencode(target), ctypes.c_int(flags)), target)

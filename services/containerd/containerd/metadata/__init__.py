@@ -1,0 +1,1 @@
+"""The one SQLite file: what exists, by namespace."""

@@ -1,0 +1,76 @@
+"""The metadata file: SQLite in WAL mode, durable on every commit, used from one thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS records (
+  kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, data BLOB NOT NULL,
+  PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS blobs (
+  namespace TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+  created INTEGER NOT NULL, updated INTEGER NOT NULL, labels TEXT NOT NULL,
+  PRIMARY KEY (namespace, digest)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS snapshots (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, name TEXT NOT NULL,
+  parent INTEGER REFERENCES snapshots (id), kind INTEGER NOT NULL,
+  created INTEGER NOT NULL, updated INTEGER NOT NULL, labels TEXT NOT NULL,
+  size INTEGER NOT NULL DEFAULT 0, inodes INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (namespace, name));
+CREATE TABLE IF NOT EXISTS leases (
+  namespace TEXT NOT NULL, id TEXT NOT NULL, created INTEGER NOT NULL, labels TEXT NOT NULL,
+  PRIMARY KEY (namespace, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lease_resources (
+  namespace TEXT NOT NULL, lease TEXT NOT NULL, type TEXT NOT NULL, id TEXT NOT NULL,
+  PRIMARY KEY (namespace, lease, type, id)) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """One connection behind one thread: a call is a transaction, and calls do not overlap."""
+
+    def __init__(self, path: str) -> None:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("PRAGMA foreign_keys=ON")
+        self._connection.executescript(_SCHEMA)
+
+    async def call(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run ``function(connection, …)`` as one transaction: committed when it returns, undone when it raises."""
+
+        def run() -> T:
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = function(connection, *args, **kwargs)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+            return result
+
+        loop = asyncio.get_running_loop()
+        # Shielded: a caller that goes away does not undo what others may have seen.
+        return await asyncio.shield(loop.run_in_executor(self._thread, run))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._thread.shutdown()
+        self._connection.close()

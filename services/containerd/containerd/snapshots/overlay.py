@@ -1,0 +1,301 @@
+"""The overlayfs snapshotter: one directory a snapshot, stacked by mount options."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import time
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from containerd.linux.syscalls import sync_filesystem
+from containerd.metadata.db import Database
+from wire import namespaces
+from wire.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+
+_COLUMNS: Final = "id, name, parent, kind, created, updated, labels, size, inodes"
+
+
+class Kind(IntEnum):
+    """As in the service's enum."""
+
+    VIEW = 1
+    ACTIVE = 2
+    COMMITTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A mount that the caller makes."""
+
+    type: str
+    source: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """One snapshot; ``parent`` is a name."""
+
+    number: int
+    name: str
+    parent: str
+    kind: Kind
+    created: int
+    updated: int
+    labels: dict[str, str]
+    size: int
+    inodes: int
+
+
+class OverlaySnapshotter:
+    """Snapshots of all namespaces below one directory."""
+
+    def __init__(self, root: str, database: Database) -> None:
+        self._directory = os.path.join(root, "snapshots")
+        self._trash = os.path.join(root, "trash")
+        self._database = database
+        for directory in (self._directory, self._trash):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+
+    def upper(self, number: int) -> str:
+        """Where a snapshot's own files are."""
+        return f"{self._directory}/{number}/fs"
+
+    async def prepare(self, name: str, parent: str, labels: dict[str, str], *, view: bool = False) -> list[Mount]:
+        """A writable snapshot (or, as view, a read-only one) on top of a committed one."""
+        kind = Kind.VIEW if view else Kind.ACTIVE
+        number = await self._database.call(self._insert, namespaces.current(), name, parent, kind, labels)
+        # The record comes first, so that the directory of a crash in between has an owner.
+        os.makedirs(f"{self._directory}/{number}/work", mode=0o711, exist_ok=True)
+        upper = self.upper(number)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(upper, 0o755)
+        parents = await self._parents(name)
+        if len(parents) > 1:
+            below = os.stat(self.upper(parents[1]))
+            os.chown(upper, below.st_uid, below.st_gid)
+            os.chmod(upper, below.st_mode & 0o7777)
+        return self._mounts(parents, kind)
+
+    async def mounts(self, name: str) -> list[Mount]:
+        """The mounts of an active snapshot or view; raises NotFound, FailedPrecondition."""
+        info = await self.stat(name)
+        if info.kind is Kind.COMMITTED:
+            raise FailedPrecondition(f"snapshot {name} is committed: it cannot be mounted")
+        return self._mounts(await self._parents(name), info.kind)
+
+    async def commit(self, name: str, key: str, labels: dict[str, str]) -> None:
+        """Make an active snapshot a committed one named ``name``, after its files are on disk."""
+        info = await self.stat(key)
+        if info.kind is not Kind.ACTIVE:
+            raise FailedPrecondition(f"snapshot {key} is not active")
+        size, inodes = await asyncio.to_thread(self._seal, info.number)
+
+        def update(connection: sqlite3.Connection, namespace: str) -> None:
+            try:
+                connection.execute(
+                    "UPDATE snapshots SET name = ?, kind = ?, labels = ?, size = ?, inodes = ?, updated = ?"
+                    " WHERE namespace = ? AND name = ?",
+                    (
+                        name,
+                        Kind.COMMITTED,
+                        json.dumps({**info.labels, **labels}),
+                        size,
+                        inodes,
+                        time.time_ns(),
+                        namespace,
+                        key,
+                    ),
+                )
+            except sqlite3.IntegrityError:
+                raise AlreadyExists(f"snapshot {name}: already exists") from None
+
+        await self._database.call(update, namespaces.current())
+
+    async def stat(self, name: str) -> Info:
+        """A snapshot of the current namespace; raises NotFound."""
+        return await self._database.call(_find, namespaces.current(), name)
+
+    async def list(self) -> list[Info]:
+        """The snapshots of the current namespace."""
+
+        def select(connection: sqlite3.Connection, namespace: str) -> list[Info]:
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM snapshots WHERE namespace = ? ORDER BY id", (namespace,)
+            ).fetchall()
+            names = {row[0]: row[1] for row in rows}
+            return [_info(row, names.get(row[2], "")) for row in rows]
+
+        return await self._database.call(select, namespaces.current())
+
+    async def usage(self, name: str) -> tuple[int, int]:
+        """Bytes and inodes that the snapshot itself takes."""
+        info = await self.stat(name)
+        if info.kind is Kind.COMMITTED:
+            return info.size, info.inodes
+        return await asyncio.to_thread(_usage, self.upper(info.number))
+
+    async def layers(self, name: str) -> list[str]:
+        """The directories of a snapshot and all below it, the topmost first."""
+        return [self.upper(number) for number in await self._parents(name)]
+
+    async def set_labels(self, name: str, labels: dict[str, str]) -> None:
+        """Replace a snapshot's labels."""
+
+        def update(connection: sqlite3.Connection, namespace: str) -> None:
+            _find(connection, namespace, name)
+            connection.execute(
+                "UPDATE snapshots SET labels = ?, updated = ? WHERE namespace = ? AND name = ?",
+                (json.dumps(labels), time.time_ns(), namespace, name),
+            )
+
+        await self._database.call(update, namespaces.current())
+
+    async def remove(self, name: str) -> None:
+        """Remove a snapshot without children; raises NotFound, FailedPrecondition."""
+
+        def delete(connection: sqlite3.Connection, namespace: str) -> int:
+            info = _find(connection, namespace, name)
+            try:
+                connection.execute("DELETE FROM snapshots WHERE id = ?", (info.number,))
+            except sqlite3.IntegrityError:
+                raise FailedPrecondition(
+                    f"cannot remove snapshot with child: {name}: failed precondition"
+                ) from None
+            return info.number
+
+        await self.discard(await self._database.call(delete, namespaces.current()))
+
+    async def discard(self, number: int) -> None:
+        """Remove the directory of a snapshot whose record is gone; a crash leaves it for ``sweep``."""
+        trash = f"{self._trash}/{number}-{time.monotonic_ns()}"
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{self._directory}/{number}", trash)
+            await asyncio.to_thread(shutil.rmtree, trash, ignore_errors=True)
+
+    async def sweep(self) -> None:
+        """Remove directories that no record knows: what a crash left behind."""
+        known = await self._database.call(
+            lambda connection: {str(row[0]) for row in connection.execute("SELECT id FROM snapshots")}
+        )
+        for name in os.listdir(self._directory):
+            if name not in known:
+                await self.discard(int(name))
+        for name in os.listdir(self._trash):
+            await asyncio.to_thread(shutil.rmtree, f"{self._trash}/{name}", ignore_errors=True)
+
+    @staticmethod
+    def _insert(
+        connection: sqlite3.Connection, namespace: str, name: str, parent: str, kind: Kind, labels: dict[str, str]
+    ) -> int:
+        if not name:
+            raise InvalidArgument("snapshot key must not be empty")
+        below = None
+        if parent:
+            info = _find(connection, namespace, parent)
+            if info.kind is not Kind.COMMITTED:
+                raise InvalidArgument(f"parent snapshot {parent} is not committed")
+            below = info.number
+        now = time.time_ns()
+        try:
+            cursor = connection.execute(
+                "INSERT INTO snapshots (namespace, name, parent, kind, created, updated, labels)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (namespace, name, below, kind, now, now, json.dumps(labels)),
+            )
+        except sqlite3.IntegrityError:
+            raise AlreadyExists(f"snapshot {name}: already exists") from None
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    async def _parents(self, name: str) -> list[int]:
+        """The numbers of a snapshot and of all below it."""
+
+        def select(connection: sqlite3.Connection, namespace: str) -> list[int]:
+            _find(connection, namespace, name)
+            rows = connection.execute(
+                "WITH RECURSIVE chain (id, parent, depth) AS ("
+                " SELECT id, parent, 0 FROM snapshots WHERE namespace = ? AND name = ?"
+                " UNION ALL SELECT s.id, s.parent, depth + 1 FROM snapshots s JOIN chain ON s.id = chain.parent)"
+                " SELECT id FROM chain ORDER BY depth",
+                (namespace, name),
+            )
+            return [int(row[0]) for row in rows]
+
+        return await self._database.call(select, namespaces.current())
+
+    def _mounts(self, chain: list[int], kind: Kind) -> list[Mount]:
+        own, below = chain[0], [self.upper(number) for number in chain[1:]]
+        if kind is Kind.VIEW:
+            if len(below) == 1:
+                return [Mount("bind", below[0], ("ro", "rbind"))]
+            if below:
+                return [Mount("overlay", "overlay", ("index=off", f"lowerdir={':'.join(below)}"))]
+            return [Mount("bind", self.upper(own), ("ro", "rbind"))]
+        if not below:
+            return [Mount("bind", self.upper(own), ("rw", "rbind"))]
+        options = (
+            "index=off",
+            f"workdir={self._directory}/{own}/work",
+            f"upperdir={self.upper(own)}",
+            f"lowerdir={':'.join(below)}",
+        )
+        return [Mount("overlay", "overlay", options)]
+
+    def _seal(self, number: int) -> tuple[int, int]:
+        upper = self.upper(number)
+        descriptor = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_filesystem(descriptor)
+        finally:
+            os.close(descriptor)
+        return _usage(upper)
+
+
+def _find(connection: sqlite3.Connection, namespace: str, name: str) -> Info:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM snapshots WHERE namespace = ? AND name = ?", (namespace, name)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"snapshot {name} does not exist: not found")
+    parent = connection.execute("SELECT name FROM snapshots WHERE id = ?", (row[2],)).fetchone()
+    return _info(row, parent[0] if parent else "")
+
+
+def _info(row: tuple[int, str, int, int, int, int, str, int, int], parent: str) -> Info:
+    return Info(
+        number=row[0],
+        name=row[1],
+        parent=parent,
+        kind=Kind(row[3]),
+        created=row[4],
+        updated=row[5],
+        labels=json.loads(row[6]),
+        size=row[7],
+        inodes=row[8],
+    )
+
+
+def _usage(directory: str) -> tuple[int, int]:
+    size = inodes = 0
+    seen: set[int] = set()
+    pending = [directory]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if status.st_ino in seen:
+                    continue
+                if status.st_nlink > 1:
+                    seen.add(status.st_ino)
+                inodes += 1
+                size += status.st_blocks * 512
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+    return size, inodes

@@ -1,0 +1,1 @@
+"""Running containers: shims, found again after a restart."""

@@ -1,0 +1,1 @@
+"""Moving images: pull, import, export."""
