@@ -70,7 +70,9 @@ class _Extraction:
         if not member.islnk():
             self._finish(parent, name, member)
 
-    def _make(self, archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str) -> None:
+    def _make(
+        self, archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str
+    ) -> None:
         if member.isdir():
             os.mkdir(name, 0o700, dir_fd=parent)
         elif member.isreg():
@@ -81,15 +83,23 @@ class _Extraction:
             target = _clean(member.linkname)
             source = self._parent(os.path.dirname(target), create=False)
             os.link(
-                os.path.basename(target), name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False
+                os.path.basename(target),
+                name,
+                src_dir_fd=source,
+                dst_dir_fd=parent,
+                follow_symlinks=False,
             )
         elif member.isfifo():
             os.mkfifo(name, 0o600, dir_fd=parent)
         elif member.ischr() or member.isblk():
             kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
-            os.mknod(name, kind | 0o600, os.makedev(member.devmajor, member.devminor), dir_fd=parent)
+            os.mknod(
+                name, kind | 0o600, os.makedev(member.devmajor, member.devminor), dir_fd=parent
+            )
         else:
-            raise InvalidArgument(f"layer entry {member.name!r} has the unknown type {member.type!r}")
+            raise InvalidArgument(
+                f"layer entry {member.name!r} has the unknown type {member.type!r}"
+            )
 
     @staticmethod
     def _file(archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str) -> None:
@@ -152,7 +162,9 @@ class _Extraction:
             _remove_tree(parent, name)
 
     def _forget_below(self, path: str) -> None:
-        for known in [each for each in self._parents if each == path or each.startswith(f"{path}/")]:
+        for known in [
+            each for each in self._parents if each == path or each.startswith(f"{path}/")
+        ]:
             os.close(self._parents.pop(known))
 
     def _parent(self, path: str, *, create: bool = True) -> int:

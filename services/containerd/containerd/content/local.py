@@ -163,7 +163,13 @@ class ContentStore:
                 (namespace, digest),
             )
             return [
-                Info(digest=row[0], size=row[1], created=row[2], updated=row[3], labels=json.loads(row[4]))
+                Info(
+                    digest=row[0],
+                    size=row[1],
+                    created=row[2],
+                    updated=row[3],
+                    labels=json.loads(row[4]),
+                )
                 for row in rows
             ]
 
@@ -201,5 +207,3 @@ class ContentStore:
             if digest not in kept:
                 os.unlink(os.path.join(self._blobs, name))
                 yield digest
-
-

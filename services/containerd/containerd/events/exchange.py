@@ -33,7 +33,9 @@ class Exchange:
     def forward(self, envelope: event_pb2.Envelope) -> None:
         """An envelope of somebody else's; raises InvalidArgument if it is incomplete."""
         if not envelope.namespace or not envelope.topic.startswith("/"):
-            raise InvalidArgument(f"envelope with topic {envelope.topic!r} is invalid: invalid argument")
+            raise InvalidArgument(
+                f"envelope with topic {envelope.topic!r} is invalid: invalid argument"
+            )
         for filters, queue in self._subscribers:
             if filters.matches(lambda path: _field(envelope, path)) and queue.qsize() <= _QUEUE:
                 queue.put_nowait(envelope)

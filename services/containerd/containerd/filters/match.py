@@ -47,7 +47,8 @@ class Filter:
     def matches(self, lookup: Lookup) -> bool:
         """Whether an object passes."""
         return not self._alternatives or any(
-            all(selector.holds(lookup) for selector in selectors) for selectors in self._alternatives
+            all(selector.holds(lookup) for selector in selectors)
+            for selectors in self._alternatives
         )
 
 
@@ -67,7 +68,9 @@ def _parse(text: str) -> list[_Selector]:
         while True:
             part = _PART.match(text, at)
             if part is None:
-                raise InvalidArgument(f"filters: parse error: [{text} >|{text[at:]}|<]: invalid argument")
+                raise InvalidArgument(
+                    f"filters: parse error: [{text} >|{text[at:]}|<]: invalid argument"
+                )
             path.append(_unquoted(part[0]))
             at = part.end()
             if text[at : at + 1] != ".":
@@ -84,6 +87,8 @@ def _parse(text: str) -> list[_Selector]:
         selectors.append(_Selector(tuple(path), operator, value))
         if at < len(text):
             if text[at] != ",":
-                raise InvalidArgument(f"filters: parse error: [{text} >|{text[at:]}|<]: invalid argument")
+                raise InvalidArgument(
+                    f"filters: parse error: [{text} >|{text[at:]}|<]: invalid argument"
+                )
             at += 1
     return selectors

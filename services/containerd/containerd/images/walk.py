@@ -49,7 +49,9 @@ def manifest_of(read: Read, target: Descriptor, depth: int = 0) -> tuple[Descrip
     raise NotFound(f"no match for platform {_OS}/{_ARCHITECTURE} in manifest: not found")
 
 
-def descend(read: Read, target: Descriptor, exists: Callable[[str], bool], depth: int = 0) -> Iterator[Descriptor]:
+def descend(
+    read: Read, target: Descriptor, exists: Callable[[str], bool], depth: int = 0
+) -> Iterator[Descriptor]:
     """Every descriptor below one, itself included, as far as the blobs are here."""
     yield target
     if depth > _DEEPEST or not exists(target.digest):

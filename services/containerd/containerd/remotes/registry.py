@@ -95,7 +95,7 @@ class Registry:
                 if skip:
                     dropped = min(skip, len(data))
                     skip -= dropped
-                    data = data[dropped:]  # noqa: PLW2901
+                    data = data[dropped:]
                 if data:
                     yield data
         except (OSError, http.client.HTTPException) as error:
@@ -184,7 +184,9 @@ class Registry:
         fields = dict(_CHALLENGE.findall(rest))
         return f"Bearer {self._token(fields, basic, credentials)}"
 
-    def _token(self, fields: dict[str, str], basic: str | None, credentials: Credentials | None) -> str:
+    def _token(
+        self, fields: dict[str, str], basic: str | None, credentials: Credentials | None
+    ) -> str:
         realm = urllib.parse.urlsplit(fields.get("realm", ""))
         if realm.scheme not in {"http", "https"} or (realm.scheme == "http" and not self._plain):
             raise Unauthenticated(f"token realm {fields.get('realm', '')!r} is not usable")
@@ -205,7 +207,9 @@ class Registry:
                 connection.request("POST", realm.path, body, kind)
             else:
                 headers = {"Authorization": basic} if basic else {}
-                connection.request("GET", f"{realm.path}?{urllib.parse.urlencode(query)}", headers=headers)
+                connection.request(
+                    "GET", f"{realm.path}?{urllib.parse.urlencode(query)}", headers=headers
+                )
             response = connection.getresponse()
             data = response.read(1 << 20)
         except (OSError, http.client.HTTPException) as error:

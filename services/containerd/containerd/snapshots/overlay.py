@@ -67,10 +67,14 @@ class OverlaySnapshotter:
         """Where a snapshot's own files are."""
         return f"{self._directory}/{number}/fs"
 
-    async def prepare(self, name: str, parent: str, labels: dict[str, str], *, view: bool = False) -> list[Mount]:
+    async def prepare(
+        self, name: str, parent: str, labels: dict[str, str], *, view: bool = False
+    ) -> list[Mount]:
         """A writable snapshot (or, as view, a read-only one) on top of a committed one."""
         kind = Kind.VIEW if view else Kind.ACTIVE
-        number = await self._database.call(self._insert, namespaces.current(), name, parent, kind, labels)
+        number = await self._database.call(
+            self._insert, namespaces.current(), name, parent, kind, labels
+        )
         # The record comes first, so that the directory of a crash in between has an owner.
         os.makedirs(f"{self._directory}/{number}/work", mode=0o711, exist_ok=True)
         upper = self.upper(number)
@@ -182,7 +186,9 @@ class OverlaySnapshotter:
     async def sweep(self) -> None:
         """Remove directories that no record knows: what a crash left behind."""
         known = await self._database.call(
-            lambda connection: {str(row[0]) for row in connection.execute("SELECT id FROM snapshots")}
+            lambda connection: {
+                str(row[0]) for row in connection.execute("SELECT id FROM snapshots")
+            }
         )
         for name in os.listdir(self._directory):
             if name not in known:
@@ -192,7 +198,12 @@ class OverlaySnapshotter:
 
     @staticmethod
     def _insert(
-        connection: sqlite3.Connection, namespace: str, name: str, parent: str, kind: Kind, labels: dict[str, str]
+        connection: sqlite3.Connection,
+        namespace: str,
+        name: str,
+        parent: str,
+        kind: Kind,
+        labels: dict[str, str],
     ) -> int:
         if not name:
             raise InvalidArgument("snapshot key must not be empty")

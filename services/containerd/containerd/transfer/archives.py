@@ -69,7 +69,9 @@ class ArchiveReader:
         assert source is not None
         if name in {"index.json", "manifest.json", "oci-layout", "repositories"}:
             if member.size > _LARGEST_DOCUMENT:
-                raise InvalidArgument(f"{name} of the archive is larger than {_LARGEST_DOCUMENT} bytes")
+                raise InvalidArgument(
+                    f"{name} of the archive is larger than {_LARGEST_DOCUMENT} bytes"
+                )
             self._documents[name] = source.read()
             return
         writer = self._content.writer()
@@ -99,7 +101,12 @@ class ArchiveReader:
                     name = annotations[_TAG]
                 if not self._content.exists(target.digest):
                     raise InvalidArgument(f"archive lacks the blob {target.digest}")
-                yield Imported(name, Descriptor(media_type=target.media_type, digest=target.digest, size=target.size))
+                yield Imported(
+                    name,
+                    Descriptor(
+                        media_type=target.media_type, digest=target.digest, size=target.size
+                    ),
+                )
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidArgument(f"index.json of the archive: {error}") from error
 
@@ -114,7 +121,11 @@ class ArchiveReader:
                     "mediaType": _MANIFEST,
                     "config": {"mediaType": _CONFIG, "digest": config.digest, "size": config.size},
                     "layers": [
-                        {"mediaType": self._layer_type(layer), "digest": layer.digest, "size": layer.size}
+                        {
+                            "mediaType": self._layer_type(layer),
+                            "digest": layer.digest,
+                            "size": layer.size,
+                        }
                         for layer in layers
                     ],
                 }
@@ -173,13 +184,17 @@ def write_archive(content: ContentStore, images: Mapping[str, Descriptor], out: 
         familiar = name.removeprefix("docker.io/").removeprefix("library/")
         tagged = bool(name) and "@" not in name
         entries.append(
-            {**entry, "annotations": {_NAME: name, _TAG: name.rpartition(":")[2]}} if tagged else entry
+            {**entry, "annotations": {_NAME: name, _TAG: name.rpartition(":")[2]}}
+            if tagged
+            else entry
         )
         config = f"blobs/sha256/{manifest.config.digest[7:]}"
         layers = [f"blobs/sha256/{layer.digest[7:]}" for layer in manifest.layers]
         known = next((each for each in legacy if each["Config"] == config), None)
         if known is None:
-            legacy.append({"Config": config, "RepoTags": [familiar] if tagged else None, "Layers": layers})
+            legacy.append(
+                {"Config": config, "RepoTags": [familiar] if tagged else None, "Layers": layers}
+            )
         elif tagged:
             known["RepoTags"] = [*(known["RepoTags"] or []), familiar]  # type: ignore[misc]
     index = {
@@ -204,5 +219,3 @@ def write_archive(content: ContentStore, images: Mapping[str, Descriptor], out: 
             member.size = len(body)
             member.mode = 0o644
             archive.addfile(member, io.BytesIO(body))
-
-

@@ -101,7 +101,9 @@ class Puller:
         if not self._content.exists(target.digest):
             return target
         if target.media_type in INDEX_TYPES:
-            for entry in Index.from_bytes(self._content.read(target.digest), target.media_type).manifests:
+            for entry in Index.from_bytes(
+                self._content.read(target.digest), target.media_type
+            ).manifests:
                 if matches(entry) and entry.media_type in MANIFEST_TYPES | INDEX_TYPES:
                     found = self._missing(entry)
                     if found is not None:
@@ -132,7 +134,9 @@ class Puller:
 
             await asyncio.to_thread(self._download_now, registry, descriptor, tell)
 
-    def _download_now(self, registry: Registry, descriptor: Descriptor, tell: Callable[[int], None]) -> None:
+    def _download_now(
+        self, registry: Registry, descriptor: Descriptor, tell: Callable[[int], None]
+    ) -> None:
         writer = self._content.writer()
         told = 0
         try:
@@ -141,7 +145,9 @@ class Puller:
                     for data in registry.blob(descriptor.digest, writer.size):
                         writer.write(data)
                         if writer.size > descriptor.size:
-                            raise Unavailable(f"blob {descriptor.digest} is longer than its descriptor says")
+                            raise Unavailable(
+                                f"blob {descriptor.digest} is longer than its descriptor says"
+                            )
                         if writer.size - told >= _NOTICE_EVERY:
                             told = writer.size
                             tell(told)
@@ -152,7 +158,11 @@ class Puller:
                         raise
                     logger.warning(
                         "download interrupted",
-                        extra={"digest": descriptor.digest, "offset": writer.size, "error": str(error)},
+                        extra={
+                            "digest": descriptor.digest,
+                            "offset": writer.size,
+                            "error": str(error),
+                        },
                     )
             self._content.publish(writer, descriptor.digest, descriptor.size)
         except (EngineError, OSError):

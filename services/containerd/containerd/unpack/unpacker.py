@@ -77,7 +77,9 @@ class Unpacker:
         await self._snapshotter.prepare(key, parent, {"containerd.io/gc.root": "unpack"})
         try:
             info = await self._snapshotter.stat(key)
-            found = await asyncio.to_thread(self._extract, layer, self._snapshotter.upper(info.number))
+            found = await asyncio.to_thread(
+                self._extract, layer, self._snapshotter.upper(info.number)
+            )
             if found != diff_id:
                 raise FailedPrecondition(
                     f"wrong diff id calculated on extraction: layer {layer.digest} is {found}, not {diff_id}"

@@ -1,0 +1,28 @@
+"""`containerd`: flags, logs, and the loop."""
+
+from __future__ import annotations
+
+import sys
+
+import uvloop
+
+from containerd.config import parse
+from containerd.daemon import serve
+from wire import telemetry
+from wire.errors import EngineError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the daemon; the exit status."""
+    config = parse(sys.argv[1:] if arguments is None else arguments)
+    telemetry.configure("containerd", config.log_level)
+    try:
+        uvloop.run(serve(config))
+    except (EngineError, OSError) as error:
+        sys.stderr.write(f"containerd: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

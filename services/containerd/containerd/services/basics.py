@@ -1,0 +1,138 @@
+"""The services that hold nothing: events, version, introspection, streaming, namespaces."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from google.protobuf import any_pb2
+from google.protobuf.empty_pb2 import Empty
+
+from containerd.events.exchange import Exchange
+from containerd.transfer.streams import Streams
+from wire import namespaces, typeurl
+from wire.errors import InvalidArgument
+from wire.gen.containerd.services.events.v1 import events_pb2
+from wire.gen.containerd.services.introspection.v1 import introspection_pb2
+from wire.gen.containerd.services.streaming.v1 import streaming_pb2
+from wire.gen.containerd.services.version.v1 import version_pb2
+from wire.gen.containerd.types import event_pb2
+
+VERSION: Final = "2.1.0+dockyard.0.1.0"
+_PLUGINS: Final = (
+    ("io.containerd.content.v1", "content"),
+    ("io.containerd.snapshotter.v1", "overlayfs"),
+    ("io.containerd.metadata.v1", "bolt"),
+    ("io.containerd.gc.v1", "scheduler"),
+    ("io.containerd.runtime.v2", "task"),
+    *(
+        ("io.containerd.grpc.v1", name)
+        for name in (
+            "containers",
+            "content",
+            "events",
+            "images",
+            "introspection",
+            "snapshots",
+            "streaming",
+            "tasks",
+            "transfer",
+            "version",
+        )
+    ),
+)
+
+
+class EventsService:
+    """containerd.services.events.v1.Events."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def publish(self, request: events_pb2.PublishRequest, _context: Any) -> Empty:
+        """An event of a client in its namespace."""
+        envelope = event_pb2.Envelope(
+            namespace=namespaces.current(), topic=request.topic, event=request.event
+        )
+        envelope.timestamp.GetCurrentTime()
+        self._exchange.forward(envelope)
+        return Empty()
+
+    async def forward(self, request: events_pb2.ForwardRequest, _context: Any) -> Empty:
+        """An envelope as it is."""
+        self._exchange.forward(request.envelope)
+        return Empty()
+
+    async def subscribe(
+        self, request: events_pb2.SubscribeRequest, _context: Any
+    ) -> AsyncIterator[event_pb2.Envelope]:
+        """Every matching envelope from now on."""
+        async for envelope in self._exchange.subscribe(request.filters):
+            yield envelope
+
+
+class VersionService:
+    """containerd.services.version.v1.Version."""
+
+    async def version(self, _request: Empty, _context: Any) -> version_pb2.VersionResponse:
+        """What we are."""
+        return version_pb2.VersionResponse(version=VERSION, revision="")
+
+
+class IntrospectionService:
+    """containerd.services.introspection.v1.Introspection."""
+
+    def __init__(self, uuid: str) -> None:
+        self._uuid = uuid
+
+    async def server(self, _request: Empty, _context: Any) -> introspection_pb2.ServerResponse:
+        """Who we are."""
+        return introspection_pb2.ServerResponse(
+            uuid=self._uuid, pid=os.getpid(), pidns=os.stat("/proc/self/ns/pid").st_ino
+        )
+
+    async def plugins(
+        self, _request: introspection_pb2.PluginsRequest, _context: Any
+    ) -> introspection_pb2.PluginsResponse:
+        """What we consist of."""
+        return introspection_pb2.PluginsResponse(
+            plugins=[introspection_pb2.Plugin(type=kind, id=name) for kind, name in _PLUGINS]
+        )
+
+
+class StreamingService:
+    """containerd.services.streaming.v1.Streaming."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    async def stream(
+        self, requests: AsyncIterator[any_pb2.Any], _context: Any
+    ) -> AsyncIterator[any_pb2.Any]:
+        """The first message names the stream; then both sides send until they close."""
+        first = await anext(requests)
+        init = typeurl.unpack(first)
+        if not isinstance(init, streaming_pb2.StreamInit) or not init.id:
+            raise InvalidArgument(
+                "the first message of a stream must be a StreamInit: invalid argument"
+            )
+        stream = self._streams.open(init.id)
+
+        async def pump() -> None:
+            try:
+                async for message in requests:
+                    stream.incoming.put_nowait(message)
+            finally:
+                stream.incoming.put_nowait(None)
+
+        pumping = asyncio.get_running_loop().create_task(pump())
+        try:
+            yield typeurl.pack(Empty())
+            while (packed := await stream.outgoing.get()) is not None:
+                yield packed
+        finally:
+            self._streams.forget(init.id)
+            pumping.cancel()
+            await asyncio.gather(pumping, return_exceptions=True)

@@ -1,0 +1,213 @@
+"""containerd.services.tasks.v1.Tasks: each call goes to the shim of its task."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+
+from containerd.filters.match import Filter
+from containerd.services.records import Records
+from containerd.tasks.manager import TaskManager
+from wire.errors import EngineError, InvalidArgument, NotImplementedYet
+from wire.gen.containerd.services.containers.v1 import containers_pb2
+from wire.gen.containerd.services.tasks.v1 import tasks_pb2 as pb
+from wire.gen.containerd.types import metrics_pb2
+from wire.gen.shim.task.v2 import shim_pb2 as shim
+
+
+class TasksService:
+    """Tasks of the current namespace."""
+
+    def __init__(self, manager: TaskManager, containers: Records) -> None:
+        self._manager = manager
+        self._containers = containers
+
+    async def create(self, request: pb.CreateTaskRequest, _context: Any) -> pb.CreateTaskResponse:
+        """Create a task of a container."""
+        if request.HasField("checkpoint"):
+            raise NotImplementedYet("restoring from a checkpoint is not implemented")
+        container = containers_pb2.Container.FromString(
+            await self._containers.get(request.container_id)
+        )
+        options = request.options if request.HasField("options") else container.runtime.options
+        create = shim.CreateTaskRequest(
+            id=container.id,
+            rootfs=request.rootfs,
+            terminal=request.terminal,
+            stdin=request.stdin,
+            stdout=request.stdout,
+            stderr=request.stderr,
+        )
+        if options.type_url:
+            create.options.CopyFrom(options)
+        pid = await self._manager.create(
+            container_id=container.id,
+            runtime=request.runtime_path or container.runtime.name,
+            spec=container.spec.value,
+            group="",
+            request=create,
+        )
+        return pb.CreateTaskResponse(container_id=container.id, pid=pid)
+
+    async def start(self, request: pb.StartRequest, _context: Any) -> pb.StartResponse:
+        """Start a task or an exec."""
+        task = self._manager.get(request.container_id)
+        response = await task.call(
+            "Start",
+            shim.StartRequest(id=task.container_id, exec_id=request.exec_id),
+            shim.StartResponse,
+        )
+        return pb.StartResponse(pid=response.pid)
+
+    async def delete(self, request: pb.DeleteTaskRequest, _context: Any) -> pb.DeleteResponse:
+        """Delete a stopped task."""
+        task = self._manager.get(request.container_id)
+        response = await self._manager.delete(task)
+        return _deleted(request.container_id, response)
+
+    async def delete_process(
+        self, request: pb.DeleteProcessRequest, _context: Any
+    ) -> pb.DeleteResponse:
+        """Delete a stopped exec."""
+        task = self._manager.get(request.container_id)
+        response = await task.call(
+            "Delete",
+            shim.DeleteRequest(id=task.container_id, exec_id=request.exec_id),
+            shim.DeleteResponse,
+        )
+        return _deleted(request.exec_id, response)
+
+    async def get(self, request: pb.GetRequest, _context: Any) -> pb.GetResponse:
+        """The state of a process."""
+        task = self._manager.get(request.container_id)
+        return pb.GetResponse(process=await self._manager.state(task, request.exec_id))
+
+    async def list(self, _request: pb.ListTasksRequest, _context: Any) -> pb.ListTasksResponse:
+        """All tasks."""
+        tasks = self._manager.list()
+        states = await asyncio.gather(
+            *(self._manager.state(task, "") for task in tasks), return_exceptions=True
+        )
+        return pb.ListTasksResponse(
+            tasks=[state for state in states if not isinstance(state, BaseException)]
+        )
+
+    async def kill(self, request: pb.KillRequest, _context: Any) -> Empty:
+        """Send a signal."""
+        task = self._manager.get(request.container_id)
+        return await task.call(
+            "Kill",
+            shim.KillRequest(
+                id=task.container_id,
+                exec_id=request.exec_id,
+                signal=request.signal,
+                all=request.all,
+            ),
+            Empty,
+        )
+
+    async def exec(self, request: pb.ExecProcessRequest, _context: Any) -> Empty:
+        """Add an exec."""
+        if not request.exec_id:
+            raise InvalidArgument("exec id cannot be empty: invalid argument")
+        task = self._manager.get(request.container_id)
+        return await task.call(
+            "Exec",
+            shim.ExecProcessRequest(
+                id=task.container_id,
+                exec_id=request.exec_id,
+                terminal=request.terminal,
+                stdin=request.stdin,
+                stdout=request.stdout,
+                stderr=request.stderr,
+                spec=request.spec,
+            ),
+            Empty,
+        )
+
+    async def resize_pty(self, request: pb.ResizePtyRequest, _context: Any) -> Empty:
+        """Resize a terminal."""
+        task = self._manager.get(request.container_id)
+        return await task.call(
+            "ResizePty",
+            shim.ResizePtyRequest(
+                id=task.container_id,
+                exec_id=request.exec_id,
+                width=request.width,
+                height=request.height,
+            ),
+            Empty,
+        )
+
+    async def close_io(self, request: pb.CloseIORequest, _context: Any) -> Empty:
+        """End a process's input."""
+        task = self._manager.get(request.container_id)
+        return await task.call(
+            "CloseIO",
+            shim.CloseIORequest(id=task.container_id, exec_id=request.exec_id, stdin=request.stdin),
+            Empty,
+        )
+
+    async def pause(self, request: pb.PauseTaskRequest, _context: Any) -> Empty:
+        """Freeze."""
+        task = self._manager.get(request.container_id)
+        return await task.call("Pause", shim.PauseRequest(id=task.container_id), Empty)
+
+    async def resume(self, request: pb.ResumeTaskRequest, _context: Any) -> Empty:
+        """Thaw."""
+        task = self._manager.get(request.container_id)
+        return await task.call("Resume", shim.ResumeRequest(id=task.container_id), Empty)
+
+    async def list_pids(self, request: pb.ListPidsRequest, _context: Any) -> pb.ListPidsResponse:
+        """All processes."""
+        task = self._manager.get(request.container_id)
+        response = await task.call(
+            "Pids", shim.PidsRequest(id=task.container_id), shim.PidsResponse
+        )
+        return pb.ListPidsResponse(processes=response.processes)
+
+    async def update(self, request: pb.UpdateTaskRequest, _context: Any) -> Empty:
+        """Change limits."""
+        task = self._manager.get(request.container_id)
+        return await task.call(
+            "Update",
+            shim.UpdateTaskRequest(id=task.container_id, resources=request.resources),
+            Empty,
+        )
+
+    async def metrics(self, request: pb.MetricsRequest, _context: Any) -> pb.MetricsResponse:
+        """Usage of the tasks that match."""
+        wanted = Filter(request.filters)
+        response = pb.MetricsResponse()
+        for task in self._manager.list():
+            if not wanted.matches(
+                lambda path, task=task: task.container_id if path == ("id",) else None  # type: ignore[misc]
+            ):
+                continue
+            try:
+                stats = await task.call(
+                    "Stats", shim.StatsRequest(id=task.container_id), shim.StatsResponse
+                )
+            except EngineError:
+                # It ended since the listing.
+                continue
+            metric = metrics_pb2.Metric(id=task.container_id, data=stats.stats)
+            metric.timestamp.GetCurrentTime()
+            response.metrics.append(metric)
+        return response
+
+    async def wait(self, request: pb.WaitRequest, _context: Any) -> pb.WaitResponse:
+        """Answer when a process has ended."""
+        task = self._manager.get(request.container_id)
+        found = await self._manager.wait(task, request.exec_id)
+        response = pb.WaitResponse(exit_status=found.exit_status)
+        response.exited_at.CopyFrom(found.exited_at)
+        return response
+
+
+def _deleted(name: str, response: shim.DeleteResponse) -> pb.DeleteResponse:
+    found = pb.DeleteResponse(id=name, pid=response.pid, exit_status=response.exit_status)
+    found.exited_at.CopyFrom(response.exited_at)
+    return found

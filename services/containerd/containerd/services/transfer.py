@@ -1,0 +1,259 @@
+"""containerd.services.transfer.v1.Transfer: pull, import and export, with progress on a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import AsyncIterator
+from typing import Any, BinaryIO, Final, cast
+
+from google.protobuf.empty_pb2 import Empty
+
+from containerd.content.local import ContentStore
+from containerd.events.exchange import Exchange
+from containerd.gc.collector import Collector
+from containerd.images.walk import manifest_of
+from containerd.remotes.reference import parse
+from containerd.remotes.registry import Credentials, Registry
+from containerd.services.records import Records
+from containerd.transfer.archives import ArchiveReader, write_archive
+from containerd.transfer.pull import Puller
+from containerd.transfer.streams import Stream, Streams
+from containerd.unpack.unpacker import Unpacker
+from wire import typeurl
+from wire.errors import InvalidArgument, NotFound, NotImplementedYet
+from wire.gen.containerd.events import image_pb2 as events
+from wire.gen.containerd.services.images.v1 import images_pb2
+from wire.gen.containerd.services.transfer.v1 import transfer_pb2 as pb
+from wire.gen.containerd.types.transfer import (
+    imagestore_pb2,
+    importexport_pb2,
+    progress_pb2,
+    registry_pb2,
+)
+from wire.oci.image import Descriptor, ImageConfig
+
+_CHUNK: Final = 1 << 18
+
+
+class TransferService:
+    """Moves images between registries, archives and the image store."""
+
+    def __init__(
+        self,
+        *,
+        content: ContentStore,
+        images: Records,
+        unpacker: Unpacker,
+        puller: Puller,
+        streams: Streams,
+        exchange: Exchange,
+        collector: Collector,
+    ) -> None:
+        self._content = content
+        self._images = images
+        self._unpacker = unpacker
+        self._puller = puller
+        self._streams = streams
+        self._exchange = exchange
+        self._collector = collector
+
+    async def transfer(self, request: pb.TransferRequest, _context: Any) -> Empty:
+        """Dispatch on the types of source and destination."""
+        source, destination = typeurl.unpack(request.source), typeurl.unpack(request.destination)
+        name = request.options.progress_stream
+        progress = self._streams.get(name) if name else None
+        try:
+            match source, destination:
+                case registry_pb2.OCIRegistry(), imagestore_pb2.ImageStore():
+                    await self._pull(source, destination, progress)
+                case importexport_pb2.ImageImportStream(), imagestore_pb2.ImageStore():
+                    await self._import(source, destination, progress)
+                case imagestore_pb2.ImageStore(), importexport_pb2.ImageExportStream():
+                    await self._export(source, destination)
+                case _:
+                    raise NotImplementedYet(
+                        f"transfer from {typeurl.name(request.source)} to {typeurl.name(request.destination)}"
+                        " is not implemented"
+                    )
+        finally:
+            if progress is not None:
+                progress.close()
+        return Empty()
+
+    async def _pull(
+        self,
+        source: registry_pb2.OCIRegistry,
+        destination: imagestore_pb2.ImageStore,
+        progress: Stream | None,
+    ) -> None:
+        reference = parse(source.reference)
+        if source.resolver.host_dir:
+            raise NotImplementedYet("registry host directories are not implemented")
+        loop = asyncio.get_running_loop()
+        auth = (
+            self._streams.get(source.resolver.auth_stream) if source.resolver.auth_stream else None
+        )
+
+        def credentials() -> Credentials | None:
+            if auth is None:
+                return None
+            return asyncio.run_coroutine_threadsafe(
+                _credentials(auth, reference.host, source.reference), loop
+            ).result()
+
+        def notice(event: str, descriptor: Descriptor, done: int, total: int) -> None:
+            if progress is not None:
+                progress.send(_progress(event, descriptor, done, total))
+
+        async with self._collector.held_back():
+            target = await self._puller.pull(Registry(reference, credentials), notice)
+            await self._name(destination.name or source.reference, target, dict(destination.labels))
+
+    async def _import(
+        self,
+        source: importexport_pb2.ImageImportStream,
+        destination: imagestore_pb2.ImageStore,
+        progress: Stream | None,
+    ) -> None:
+        stream = self._streams.get(source.stream)
+        async with self._collector.held_back():
+            reader = ArchiveReader(self._content)
+            found = await _in_thread(stream.read(), reader.read)
+            for digest in reader.digests:
+                await self._content.record(digest)
+            for image in found:
+                _, manifest = manifest_of(self._content.read, image.target)
+                config = ImageConfig.from_bytes(self._content.read(manifest.config.digest))
+                await self._unpacker.unpack(config, list(manifest.layers), lambda _: None, _at_once)
+                name = _full_name(image.name) or destination.name
+                if not name:
+                    name = f"import@{manifest.config.digest}"
+                elif ":" not in name.rsplit("/", 1)[-1] and "@" not in name:
+                    name = f"{name}:latest"
+                await self._name(name, image.target, dict(destination.labels))
+                if progress is not None:
+                    notice = _progress("saved", image.target, image.target.size, image.target.size)
+                    notice.name = name
+                    progress.send(notice)
+        if not found:
+            raise NotFound("the archive holds no image")
+
+    async def _export(
+        self, source: imagestore_pb2.ImageStore, destination: importexport_pb2.ImageExportStream
+    ) -> None:
+        stream = self._streams.get(destination.stream)
+        names = [source.name, *(reference.name for reference in source.extra_references)]
+        images = {}
+        for name in filter(None, names):
+            image = images_pb2.Image.FromString(await self._images.get(name))
+            images[name] = Descriptor(
+                media_type=image.target.media_type,
+                digest=image.target.digest,
+                size=image.target.size,
+            )
+        if not images:
+            raise InvalidArgument("no image to export was named")
+        try:
+            await stream.write(_produced(lambda out: write_archive(self._content, images, out)))
+        finally:
+            stream.close()
+
+    async def _name(self, name: str, target: Descriptor, labels: dict[str, str]) -> None:
+        image = images_pb2.Image(name=name, labels=labels)
+        image.target.media_type = target.media_type
+        image.target.digest = target.digest
+        image.target.size = target.size
+        image.updated_at.GetCurrentTime()
+        try:
+            known = images_pb2.Image.FromString(await self._images.get(name))
+            image.created_at.CopyFrom(known.created_at)
+            event: Any = events.ImageUpdate(name=name, labels=labels)
+        except NotFound:
+            image.created_at.CopyFrom(image.updated_at)
+            event = events.ImageCreate(name=name, labels=labels)
+        await self._images.put(name, image.SerializeToString())
+        topic = "update" if isinstance(event, events.ImageUpdate) else "create"
+        self._exchange.publish(f"/images/{topic}", event)
+
+
+async def _at_once(_layer: Descriptor) -> None:
+    """The layers of an archive are here already."""
+
+
+def _progress(event: str, descriptor: Descriptor, done: int, total: int) -> progress_pb2.Progress:
+    found = progress_pb2.Progress(event=event, name=descriptor.digest, progress=done, total=total)
+    found.desc.media_type = descriptor.media_type
+    found.desc.digest = descriptor.digest
+    found.desc.size = descriptor.size
+    return found
+
+
+def _full_name(name: str) -> str:
+    """A name of an archive as the image store has it: with host and ``library/``."""
+    if not name:
+        return ""
+    head = name.partition("/")[0]
+    if "/" not in name:
+        return f"docker.io/library/{name}"
+    if "." not in head and ":" not in head and head != "localhost":
+        return f"docker.io/{name}"
+    return name
+
+
+async def _credentials(stream: Stream, host: str, reference: str) -> Credentials | None:
+    stream.send(registry_pb2.AuthRequest(host=host, reference=reference))
+    answer = await stream.receive()
+    if not isinstance(answer, registry_pb2.AuthResponse) or answer.authType == registry_pb2.NONE:
+        return None
+    if answer.authType == registry_pb2.REFRESH:
+        return Credentials("", answer.secret)
+    return Credentials(answer.username, answer.secret)
+
+
+async def _in_thread(chunks: AsyncIterator[bytes], read: Any) -> Any:
+    """Run ``read(file)`` in a thread while the stream's chunks are fed to it through a pipe."""
+    source, sink = os.pipe()
+    loop = asyncio.get_running_loop()
+
+    def consume() -> Any:
+        with os.fdopen(source, "rb", buffering=_CHUNK) as file:
+            return read(file)
+
+    consuming = loop.run_in_executor(None, consume)
+    try:
+        with os.fdopen(sink, "wb", buffering=0) as file:
+            async for chunk in chunks:
+                view = memoryview(chunk)
+                while view and not consuming.done():
+                    written = await asyncio.to_thread(_write_some, file, view)
+                    if written < 0:
+                        break
+                    view = view[written:]
+    finally:
+        result = await consuming
+    return result
+
+
+def _write_some(file: io.FileIO, view: memoryview) -> int:
+    try:
+        return file.write(view) or 0
+    except BrokenPipeError:
+        return -1
+
+
+async def _produced(write: Any) -> AsyncIterator[bytes]:
+    """The bytes that ``write(file)`` writes in a thread, as they come."""
+    source, sink = os.pipe()
+    loop = asyncio.get_running_loop()
+
+    def produce() -> None:
+        with os.fdopen(sink, "wb", buffering=_CHUNK) as file:
+            write(cast("BinaryIO", file))
+
+    producing = loop.run_in_executor(None, produce)
+    with os.fdopen(source, "rb", buffering=0) as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK):
+            yield chunk
+    await producing
