@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(f"containerd-shim-dockyard-v1:\n  Version: {_VERSION}\n")
         return 0
     if parsed.verb == "forkserver":
-        forkserver.run()
+        forkserver.run(*([int(parsed.socket)] if parsed.socket else []))
         return 0
     if parsed.verb is None or not parsed.id or not parsed.namespace:
         sys.stderr.write("containerd-shim-dockyard-v1: a verb, -id and -namespace are needed\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import os
 import signal
@@ -86,7 +87,8 @@ def _become_shim(listener: socket.socket, path: str, request: Request) -> None:
         os.setsid()
         os.chdir(request.bundle)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        descriptor = os.dup(listener.fileno())
+        # High, so that it is none of 0 to 3.
+        descriptor = fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, 100)
         null = os.open("/dev/null", os.O_RDWR)
         log = os.open(f"{request.bundle}/shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(null, 0)

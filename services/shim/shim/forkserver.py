@@ -1,6 +1,6 @@
 """The warm parent: everything a shim needs is imported once; a request costs a fork.
 
-containerd holds the other end of a SEQPACKET pair on descriptor 3: one JSON datagram in, one out. Its end is ours.
+containerd holds the other end of a SEQPACKET pair (`-socket` is our descriptor, 3 by default): one JSON datagram in, one out. Its end is ours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LIMIT: Final = 1 << 16
 _CHANNEL: Final = 3
 
 
-def run() -> None:
+def run(descriptor: int = _CHANNEL) -> None:
     """Serve requests until the channel closes."""
     # Loaded before the first fork, so that no shim pays for it.
     import ctypes  # noqa: F401
@@ -26,7 +26,7 @@ def run() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    channel = socket.socket(fileno=_CHANNEL)
+    channel = socket.socket(fileno=descriptor)
     channel.set_inheritable(False)
     while True:
         data = channel.recv(_LIMIT)

@@ -16,7 +16,7 @@ def decompressed(stream: io.BufferedReader) -> BinaryIO:
     """A stream of the plain bytes, whatever the media type says: what counts is how it begins."""
     magic = stream.peek(4)[:4]
     if magic.startswith(_GZIP):
-        return cast("BinaryIO", igzip.IGzipFile(fileobj=stream, mode="rb"))
+        return cast("BinaryIO", igzip.open(stream, "rb"))  # type: ignore[no-untyped-call]
     if magic.startswith(_ZSTD):
         return cast("BinaryIO", zstandard.ZstdDecompressor().stream_reader(stream))
     return cast("BinaryIO", stream)

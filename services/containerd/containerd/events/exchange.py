@@ -66,4 +66,5 @@ def _field(envelope: event_pb2.Envelope, path: tuple[str, ...]) -> str | None:
             for name in rest:
                 value = getattr(value, name, None)
             return None if value is None else str(value)
-    return None
+        case _:
+            return None

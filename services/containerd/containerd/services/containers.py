@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -44,12 +45,10 @@ class ContainersService:
         for container in await self._matching(request):
             yield pb.ListContainerMessage(container=container)
 
-    async def _matching(self, request: pb.ListContainersRequest) -> list[pb.Container]:
+    async def _matching(self, request: pb.ListContainersRequest) -> Sequence[pb.Container]:
         wanted = Filter(request.filters)
         found = [pb.Container.FromString(data) for data in await self._store.list()]
-        return [
-            each for each in found if wanted.matches(lambda path, each=each: _field(each, path))
-        ]  # type: ignore[misc]
+        return [each for each in found if wanted.matches(partial(_field, each))]
 
     async def create(
         self, request: pb.CreateContainerRequest, _context: Any
@@ -124,12 +123,12 @@ def _update(found: pb.Container, given: pb.Container, path: str) -> None:
         "runtime",
     }:
         raise InvalidArgument(f"cannot update {path!r} field on {found.id!r}: invalid argument")
-    found.ClearField(head)  # type: ignore[arg-type]
+    found.ClearField(head)
     only = pb.Container()
     only.CopyFrom(given)
     for field in list(only.DESCRIPTOR.fields_by_name):
         if field != head:
-            only.ClearField(field)  # type: ignore[arg-type]
+            only.ClearField(field)
     found.MergeFrom(only)
 
 
@@ -143,4 +142,5 @@ def _field(container: pb.Container, path: tuple[str, ...]) -> str | None:
             return str(container.runtime.name)
         case ("labels", *rest):
             return container.labels.get(".".join(rest))
-    return None
+        case _:
+            return None

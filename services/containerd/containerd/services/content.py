@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
@@ -33,11 +34,7 @@ class ContentService:
     ) -> AsyncIterator[pb.ListContentResponse]:
         """Those that match."""
         wanted = Filter(request.filters)
-        found = [
-            each
-            for each in await self._store.list()
-            if wanted.matches(lambda path, each=each: _field(each, path))
-        ]  # type: ignore[misc]
+        found = [each for each in await self._store.list() if wanted.matches(partial(_field, each))]
         for at in range(0, len(found), 100):
             yield pb.ListContentResponse(info=[_info(each) for each in found[at : at + 100]])
 
@@ -103,4 +100,5 @@ def _field(info: Info, path: tuple[str, ...]) -> str | None:
             return str(info.size)
         case ("labels", *rest):
             return info.labels.get(".".join(rest))
-    return None
+        case _:
+            return None

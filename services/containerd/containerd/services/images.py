@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -32,9 +33,7 @@ class ImagesService:
         wanted = Filter(request.filters)
         found = [pb.Image.FromString(data) for data in await self._store.list()]
         return pb.ListImagesResponse(
-            images=[
-                each for each in found if wanted.matches(lambda path, each=each: _field(each, path))
-            ]  # type: ignore[misc]
+            images=[each for each in found if wanted.matches(partial(_field, each))]
         )
 
     async def create(self, request: pb.CreateImageRequest, _context: Any) -> pb.CreateImageResponse:
@@ -92,4 +91,5 @@ def _field(image: pb.Image, path: tuple[str, ...]) -> str | None:
             return str(image.target.media_type)
         case ("labels", *rest):
             return image.labels.get(".".join(rest))
-    return None
+        case _:
+            return None

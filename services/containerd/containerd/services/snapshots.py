@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
@@ -91,7 +92,7 @@ class SnapshotsService:
         found = [
             each
             for each in await self._of(request.snapshotter).list()
-            if wanted.matches(lambda path, each=each: _field(each, path))  # type: ignore[misc]
+            if wanted.matches(partial(_field, each))
         ]
         for at in range(0, len(found), 100):
             yield pb.ListSnapshotsResponse(info=[_info(each) for each in found[at : at + 100]])
@@ -107,7 +108,7 @@ class SnapshotsService:
         return Empty()
 
 
-def _mounts(mounts: Sequence[Mount]) -> list[mount_pb2.Mount]:
+def _mounts(mounts: Sequence[Mount]) -> Sequence[mount_pb2.Mount]:
     return [
         mount_pb2.Mount(type=each.type, source=each.source, options=each.options) for each in mounts
     ]
@@ -131,4 +132,5 @@ def _field(info: Info, path: tuple[str, ...]) -> str | None:
             return info.kind.name.title()
         case ("labels", *rest):
             return info.labels.get(".".join(rest))
-    return None
+        case _:
+            return None

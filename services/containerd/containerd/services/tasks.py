@@ -183,7 +183,7 @@ class TasksService:
         response = pb.MetricsResponse()
         for task in self._manager.list():
             if not wanted.matches(
-                lambda path, task=task: task.container_id if path == ("id",) else None  # type: ignore[misc]
+                lambda path, task=task: task.container_id if path == ("id",) else None
             ):
                 continue
             try:

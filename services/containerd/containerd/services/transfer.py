@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 from collections.abc import AsyncIterator
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -250,7 +250,7 @@ async def _produced(write: Any) -> AsyncIterator[bytes]:
 
     def produce() -> None:
         with os.fdopen(sink, "wb", buffering=_CHUNK) as file:
-            write(cast("BinaryIO", file))
+            write(file)
 
     producing = loop.run_in_executor(None, produce)
     with os.fdopen(source, "rb", buffering=0) as file:

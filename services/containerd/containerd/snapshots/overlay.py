@@ -9,6 +9,7 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -69,7 +70,7 @@ class OverlaySnapshotter:
 
     async def prepare(
         self, name: str, parent: str, labels: dict[str, str], *, view: bool = False
-    ) -> list[Mount]:
+    ) -> Sequence[Mount]:
         """A writable snapshot (or, as view, a read-only one) on top of a committed one."""
         kind = Kind.VIEW if view else Kind.ACTIVE
         number = await self._database.call(
@@ -87,7 +88,7 @@ class OverlaySnapshotter:
             os.chmod(upper, below.st_mode & 0o7777)
         return self._mounts(parents, kind)
 
-    async def mounts(self, name: str) -> list[Mount]:
+    async def mounts(self, name: str) -> Sequence[Mount]:
         """The mounts of an active snapshot or view; raises NotFound, FailedPrecondition."""
         info = await self.stat(name)
         if info.kind is Kind.COMMITTED:
@@ -131,7 +132,8 @@ class OverlaySnapshotter:
 
         def select(connection: sqlite3.Connection, namespace: str) -> list[Info]:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM snapshots WHERE namespace = ? ORDER BY id", (namespace,)
+                f"SELECT {_COLUMNS} FROM snapshots WHERE namespace = ? ORDER BY id",  # noqa: S608 - a constant
+                (namespace,),
             ).fetchall()
             names = {row[0]: row[1] for row in rows}
             return [_info(row, names.get(row[2], "")) for row in rows]
@@ -145,7 +147,7 @@ class OverlaySnapshotter:
             return info.size, info.inodes
         return await asyncio.to_thread(_usage, self.upper(info.number))
 
-    async def layers(self, name: str) -> list[str]:
+    async def layers(self, name: str) -> Sequence[str]:
         """The directories of a snapshot and all below it, the topmost first."""
         return [self.upper(number) for number in await self._parents(name)]
 
@@ -225,10 +227,10 @@ class OverlaySnapshotter:
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    async def _parents(self, name: str) -> list[int]:
+    async def _parents(self, name: str) -> Sequence[int]:
         """The numbers of a snapshot and of all below it."""
 
-        def select(connection: sqlite3.Connection, namespace: str) -> list[int]:
+        def select(connection: sqlite3.Connection, namespace: str) -> Sequence[int]:
             _find(connection, namespace, name)
             rows = connection.execute(
                 "WITH RECURSIVE chain (id, parent, depth) AS ("
@@ -241,7 +243,7 @@ class OverlaySnapshotter:
 
         return await self._database.call(select, namespaces.current())
 
-    def _mounts(self, chain: list[int], kind: Kind) -> list[Mount]:
+    def _mounts(self, chain: Sequence[int], kind: Kind) -> Sequence[Mount]:
         own, below = chain[0], [self.upper(number) for number in chain[1:]]
         if kind is Kind.VIEW:
             if len(below) == 1:
@@ -271,7 +273,8 @@ class OverlaySnapshotter:
 
 def _find(connection: sqlite3.Connection, namespace: str, name: str) -> Info:
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM snapshots WHERE namespace = ? AND name = ?", (namespace, name)
+        f"SELECT {_COLUMNS} FROM snapshots WHERE namespace = ? AND name = ?",  # noqa: S608 - a constant
+        (namespace, name),
     ).fetchone()
     if row is None:
         raise NotFound(f"snapshot {name} does not exist: not found")

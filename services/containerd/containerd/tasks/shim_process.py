@@ -109,15 +109,15 @@ class ShimStarter:
             "group": group,
         }
         async with self._lock:
-            for attempt in (1, 2):
+            try:
+                reply = await self._ask(request)
+            except (OSError, ValueError):
+                # Somebody killed it: nothing was started that we could not start again.
+                await self._start_forkserver()
                 try:
                     reply = await self._ask(request)
-                    break
                 except (OSError, ValueError):
-                    # Somebody killed it: nothing was started that we could not start again.
-                    if attempt == 2:
-                        raise Unavailable("the shim forkserver does not answer") from None
-                    await self._start_forkserver()
+                    raise Unavailable("the shim forkserver does not answer") from None
         error = reply.get("error")
         if error:
             raise error_for(ErrorKind(error["kind"]), error["message"], None, {})
@@ -144,16 +144,10 @@ class ShimStarter:
             await self._process.wait()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        program = self.own_program()
         with theirs:
-            # asyncio passes descriptors under their own numbers only; the shell moves it to 3.
             self._process = await asyncio.create_subprocess_exec(
-                "/bin/sh",
-                "-c",
-                f'exec 3<&{theirs.fileno()} {theirs.fileno()}<&- "$0" forkserver'
-                if theirs.fileno() != 3
-                else 'exec "$0" forkserver',
-                program,
+                self.own_program(),
+                *("-socket", str(theirs.fileno()), "forkserver"),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,

@@ -20,7 +20,7 @@ _PARALLEL: Final = 3
 _ATTEMPTS: Final = 5
 _NOTICE_EVERY: Final = 1 << 19
 
-# (event, descriptor, done, total)
+# Called with the event, what it is about, and the bytes done and in all.
 Notice = Callable[[str, Descriptor, int, int], None]
 
 
