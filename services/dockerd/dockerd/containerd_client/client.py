@@ -1,0 +1,82 @@
+"""One gRPC channel to containerd in namespace ``moby``; calls by service, method and message."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from wire import namespaces
+from wire.grpc_adapter import CHANNEL_OPTIONS, error_of
+
+NAMESPACE: Final = "moby"
+_METADATA: Final = ((namespaces.HEADER, NAMESPACE),)
+Reply = TypeVar("Reply", bound=Message)
+
+
+class Containerd:
+    """The daemon below. Every call raises EngineError kinds; Unavailable while it is away."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(
+            f"unix:{address.removeprefix('unix://')}",
+            options=[
+                *CHANNEL_OPTIONS,
+                ("grpc.default_authority", "localhost"),
+                # It comes back within moments of its death: look often.
+                ("grpc.initial_reconnect_backoff_ms", 50),
+                ("grpc.min_reconnect_backoff_ms", 50),
+                ("grpc.max_reconnect_backoff_ms", 1000),
+            ],
+        )
+
+    async def call(
+        self, service: str, method: str, request: Message, reply: type[Reply], *, wait: bool = True
+    ) -> Reply:
+        """A unary call; with ``wait`` it waits for a containerd that is just being restarted."""
+        stub: Any = self._channel.unary_unary(
+            f"/containerd.services.{service}/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
+        )
+        try:
+            return await stub(request, metadata=_METADATA, wait_for_ready=wait)  # type: ignore[no-any-return]
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from failure
+
+    async def stream(
+        self, service: str, method: str, request: Message, reply: type[Reply]
+    ) -> AsyncIterator[Reply]:
+        """A call that answers with many messages."""
+        stub: Any = self._channel.unary_stream(
+            f"/containerd.services.{service}/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
+        )
+        try:
+            async for message in stub(request, metadata=_METADATA):
+                yield message
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from failure
+
+    def open_stream(self) -> Any:
+        """A bidirectional stream of Any on the Streaming service."""
+        from google.protobuf.any_pb2 import Any as AnyMessage
+
+        stub: Any = self._channel.stream_stream(
+            "/containerd.services.streaming.v1.Streaming/Stream",
+            request_serializer=AnyMessage.SerializeToString,
+            response_deserializer=AnyMessage.FromString,
+        )
+        return stub(metadata=_METADATA)
+
+    async def ready(self) -> None:
+        """Wait until it answers."""
+        await self._channel.channel_ready()
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+

@@ -1,0 +1,1 @@
+"""Containers: what the user asked for, and what became of it."""

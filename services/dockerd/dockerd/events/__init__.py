@@ -1,0 +1,1 @@
+"""What happens, for who listens."""

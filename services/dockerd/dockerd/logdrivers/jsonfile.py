@@ -1,0 +1,105 @@
+"""Reading the json-file log: from the start, from the end, and on while it grows or rotates."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+_PAUSE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record."""
+
+    stream: str
+    text: bytes
+    time: str
+
+    @property
+    def seconds(self) -> float:
+        """Its time, in seconds since 1970."""
+        whole, _, fraction = self.time.rstrip("Z").partition(".")
+        moment = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+        return moment.timestamp() + (float(f"0.{fraction}") if fraction else 0.0)
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        record = json.loads(line)
+        return Entry(record["stream"], record["log"].encode(), record["time"])
+    except (ValueError, KeyError):
+        return None
+
+
+def read(path: str, tail: int | None, current: bytes | None = None) -> list[Entry]:
+    """The entries of the log and its rotated files, oldest first; with ``tail`` the last ones only.
+
+    ``current`` is the content of the newest file where the caller has read it already.
+    """
+    older = []
+    while os.path.exists(f"{path}.{len(older) + 1}"):
+        older.append(f"{path}.{len(older) + 1}")
+    contents = []
+    for name in (*reversed(older), *([] if current is not None else [path])):
+        with contextlib.suppress(FileNotFoundError), open(name, "rb") as file:
+            contents.append(file.read())
+    if current is not None:
+        contents.append(current)
+    found = []
+    for content in contents:
+        lines = content.split(b"\n")[:-1]
+        found += [entry for line in lines if (entry := _entry(line)) is not None]
+    if tail is not None:
+        return found[-tail:] if tail else []
+    return found
+
+
+async def follow(path: str, tail: int | None, ended: Callable[[], bool]) -> AsyncIterator[Entry]:
+    """The entries so far, then each new one until the container has ended and everything is read."""
+    # Opened before reading, so that nothing falls between the two.
+    while True:
+        try:
+            file = open(path, "rb")  # noqa: SIM115 - closed and reopened at rotation
+            break
+        except FileNotFoundError:
+            if ended():
+                return
+            await asyncio.sleep(_PAUSE)
+    try:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        pending = content[whole:]
+        for entry in read(path, tail, content[:whole]):
+            yield entry
+        while True:
+            finished = ended()
+            data = file.read(1 << 16)
+            if data:
+                lines = (pending + data).split(b"\n")
+                pending = lines.pop()
+                for line in lines:
+                    found = _entry(line)
+                    if found is not None:
+                        yield found
+                continue
+            try:
+                rotated = os.stat(path).st_ino != os.fstat(file.fileno()).st_ino
+            except FileNotFoundError:
+                return
+            if rotated:
+                file.close()
+                file = open(path, "rb")  # noqa: SIM115
+                continue
+            if finished:
+                return
+            await asyncio.sleep(_PAUSE)
+    finally:
+        file.close()
+

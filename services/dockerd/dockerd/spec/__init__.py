@@ -1,0 +1,1 @@
+"""From a container to an OCI runtime spec."""
