@@ -1,0 +1,123 @@
+"""Taking a connection away from HTTP: uvicorn's protocol with Docker's upgrade.
+
+llhttp skips the body of a request that has an Upgrade header, but the docker CLI sends one with it. So the head of
+each request is looked at before the parser sees it: the header is renamed, the body is read as any other, and what
+follows it belongs to the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+EXTENSION: Final = "dockyard.hijack"
+_UPGRADE: Final = re.compile(rb"(?im)^upgrade:")
+_LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
+_STREAMED: Final = re.compile(rb"POST (?:/v[0-9.]+)?/(?:containers/[^/ ]+/(?:attach|wait)|exec/[^/ ]+/start)[? ]")
+_LARGEST_HEAD: Final = 1 << 20
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+    b"431 Request Header Fields Too Large"
+)
+
+
+class HijackProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose attach, wait and exec requests can be taken over."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head = bytearray()
+        self._in_head = True
+        self._left = -1
+        self._early = bytearray()
+        self.taken = False
+
+    def data_received(self, data: bytes) -> None:
+        """Look at the head, then let the parser work."""
+        if self.taken:
+            self._early += data
+            return
+        if not self._in_head:
+            self._body(data)
+            return
+        self._head += data
+        end = self._head.find(b"\r\n\r\n")
+        if end < 0:
+            if len(self._head) > _LARGEST_HEAD:
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+            return
+        if end > _LARGEST_HEAD:
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+            return
+        head, rest = bytes(self._head[: end + 4]), bytes(self._head[end + 4 :])
+        self._head.clear()
+        self._in_head = False
+        self._left = -1
+        if _STREAMED.match(head):
+            found = _LENGTH.search(head)
+            self._left = int(found[1]) if found else 0
+        super().data_received(_UPGRADE.sub(b"X-Upgrade:", head))
+        if rest and not self.transport.is_closing():
+            self.data_received(rest)
+
+    def _body(self, data: bytes) -> None:
+        if self._left < 0:
+            super().data_received(data)
+            return
+        own, more = data[: self._left], data[self._left :]
+        self._left -= len(own)
+        self._early += more
+        if own:
+            super().data_received(own)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope.setdefault("extensions", {})  # type: ignore[typeddict-item]
+        self.scope["extensions"][EXTENSION] = {"take": self.take}  # type: ignore[index]
+
+    def on_message_complete(self) -> None:
+        """The request is read; the next head may come."""
+        super().on_message_complete()
+        if self._left < 0:
+            self._in_head = True
+
+    def on_response_complete(self) -> None:
+        """A request that was not taken over has been answered: go on with the next."""
+        self._in_head = True
+        self._left = -1
+        super().on_response_complete()
+
+    def take(self, head: bytes) -> tuple[int, bytes]:
+        """Write ``head`` and give the connection away: a descriptor of it, and the bytes that came already."""
+        cycle = self.cycle
+        cycle.response_started = cycle.response_complete = cycle.disconnected = True
+        cycle.message_event.set()
+        cycle.on_response = _nothing
+        self._unset_keepalive_if_required()
+        self.taken = True
+        self.transport.pause_reading()
+        descriptor = os.dup(self.transport.get_extra_info("socket").fileno())
+        os.set_blocking(descriptor, False)  # noqa: FBT003
+        view = memoryview(head)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        early = bytes(self._early)
+        self._early.clear()
+        # Only our descriptor is closed: the connection lives on in its duplicate.
+        asyncio.get_running_loop().call_soon(self.transport.abort)
+        return descriptor, early
+
+
+def _nothing() -> None:
+    """Nobody waits for the end of a response that HTTP does not see."""
+
+
+Take = Callable[[bytes], tuple[int, bytes]]

@@ -1,0 +1,64 @@
+"""What happens to every request: the API version is taken off the path, the daemon's headers are put on the answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dockerd import api_version
+from dockerd.api.errors import message
+
+MAXIMUM: Final = api_version.MAXIMUM
+MINIMUM: Final = api_version.MINIMUM
+_VERSION: Final = re.compile(r"^/v(\d+)\.(\d+)(?=/|$)")
+_HEADERS: Final = [
+    (b"api-version", MAXIMUM.encode()),
+    (b"docker-experimental", b"false"),
+    (b"ostype", b"linux"),
+    (b"server", b"Docker/28.2.0 (linux)"),
+]
+
+
+def _number(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
+class VersionMiddleware:
+    """``/v1.43/info`` is ``/info`` with ``api_version`` (1, 43) in the scope."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def answer(event: Message) -> None:
+            if event["type"] == "http.response.start":
+                event["headers"] = [*event.get("headers", []), *_HEADERS]
+            await send(event)
+
+        path: str = scope["path"]
+        found = _VERSION.match(path)
+        version = _number(MAXIMUM)
+        if found:
+            version = (int(found[1]), int(found[2]))
+            if version > _number(MAXIMUM):
+                text = f"client version {found[1]}.{found[2]} is too new. Maximum supported API version is {MAXIMUM}"
+                await message(400, text)(scope, receive, answer)
+                return
+            if version < _number(MINIMUM):
+                text = (
+                    f"client version {found[1]}.{found[2]} is too old. Minimum supported API version is {MINIMUM},"
+                    " please upgrade your client to a newer version"
+                )
+                await message(400, text)(scope, receive, answer)
+                return
+            path = path[found.end() :] or "/"
+        inner: dict[str, Any] = {**scope, "path": path, "raw_path": path.encode(), "api_version": version}
+        await self._app(inner, receive, answer)

@@ -1,0 +1,58 @@
+"""The heads of answers that are written by hand, on connections that HTTP gives up."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final, cast
+
+from fastapi import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from dockerd.api.hijack import EXTENSION, Take
+from dockerd.api_version import MAXIMUM
+
+RAW: Final = "application/vnd.docker.raw-stream"
+MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"
+_FRAMED_TYPE_SINCE: Final = (1, 42)
+_DAEMON: Final = f"Api-Version: {MAXIMUM}\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Docker/28.2.0 (linux)\r\n"
+
+
+class Taken(Response):
+    """The connection belongs to somebody else now."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Nothing is sent."""
+
+
+def content_type(request: Request, *, framed: bool) -> str:
+    """The media type of a stream for this client."""
+    version = cast("tuple[int, int]", request.scope.get("api_version", _FRAMED_TYPE_SINCE))
+    return MULTIPLEXED if framed and version >= _FRAMED_TYPE_SINCE else RAW
+
+
+def upgrade(request: Request, *, framed: bool) -> tuple[int, str]:
+    """Answer an attach or exec start and take the connection: its descriptor, and early bytes in base64."""
+    if request.headers.get("x-upgrade"):
+        head = (
+            f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type(request, framed=framed)}\r\n"
+            f"Connection: Upgrade\r\nUpgrade: tcp\r\n{_DAEMON}\r\n"
+        )
+    else:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW}\r\n{_DAEMON}\r\n"
+    descriptor, early = _take(request)(head.encode())
+    return descriptor, base64.b64encode(early).decode()
+
+
+def begin_wait(request: Request) -> int:
+    """Send the head of a wait's answer; the descriptor on which its one chunk goes out later."""
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n{_DAEMON}\r\n"
+    )
+    descriptor, _ = _take(request)(head.encode())
+    return descriptor
+
+
+def _take(request: Request) -> Take:
+    extension: dict[str, Any] = request.scope["extensions"][EXTENSION]
+    return cast("Take", extension["take"])

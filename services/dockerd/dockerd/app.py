@@ -1,0 +1,46 @@
+"""The FastAPI application: routers, middleware, error handlers."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from dockerd.api.deps import Services
+from dockerd.api.errors import engine_error, message, unexpected
+from dockerd.api.middleware import VersionMiddleware
+from dockerd.api.routes import containers, images, networks, system, volumes
+from wire.errors import EngineError
+
+_NOT_BUILT = (
+    "/build", "/build/prune", "/session", "/grpc", "/commit", "/auth", "/images/search", "/images/prune",
+    "/containers/{reference}/archive", "/containers/{reference}/export", "/containers/{reference}/changes",
+    "/containers/{reference}/stats", "/containers/{reference}/attach/ws", "/images/{reference:path}/push",
+    "/distribution/{reference:path}/json", "/plugins/{rest:path}",
+)  # fmt: skip
+
+
+def create(services: Services) -> FastAPI:
+    """The application over the services."""
+    app = FastAPI(title="Docker Engine API", version="1.51", redirect_slashes=False)
+    app.state.services = services
+    app.add_exception_handler(EngineError, engine_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, unexpected)
+    for path in _NOT_BUILT:
+        app.add_api_route(
+            path, _not_built, methods=["GET", "HEAD", "PUT", "POST"], include_in_schema=False
+        )
+    for module in (containers, images, networks, volumes, system):
+        app.include_router(module.router)
+    app.add_middleware(VersionMiddleware)
+    return app
+
+
+async def _not_built(request: Request) -> Response:
+    return message(501, f"{request.method} {request.scope['path']} is not implemented yet")
+
+
+async def _http_error(_request: Request, _error: Exception) -> Response:
+    # Unknown paths and wrong methods alike, as Docker's router.
+    return message(404, "page not found")

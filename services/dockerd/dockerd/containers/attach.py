@@ -1,0 +1,95 @@
+"""Handing a client's connection to the shim: one message, one descriptor, and the shim serves it from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from typing import Any, Final
+
+from wire.errors import ErrorKind, Unavailable
+from wire.status import error_for
+
+_LIMIT: Final = 1 << 16
+_PATIENCE: Final = 10.0
+
+
+def request(
+    *,
+    exec_id: str,
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+    multiplexed: bool,
+    detach_keys: str,
+    logs: bool,
+    stream: bool,
+    early: str,
+) -> dict[str, Any]:
+    """The message of a hand-over."""
+    return {
+        "op": "attach",
+        "exec": exec_id,
+        "stdin": stdin,
+        "stdout": stdout,
+        "stderr": stderr,
+        "framing": "multiplexed" if multiplexed else "raw",
+        "detach_keys": list(_keys(detach_keys)) if stdin else "",
+        "logs": logs,
+        "stream": stream,
+        "early": early,
+    }
+
+
+def _keys(text: str) -> bytes:
+    found = bytearray()
+    for word in (text or "ctrl-p,ctrl-q").split(","):
+        if word.startswith("ctrl-") and len(word) == 6:
+            found.append(ord(word[5].upper()) & 0x1F)
+        elif len(word) == 1:
+            found += word.encode()
+    return bytes(found)
+
+
+class HandedOver:
+    """The control connection of a client that the shim serves."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+
+    async def ended(self) -> str:
+        """``closed`` or ``detached``, when the client is gone."""
+        loop = asyncio.get_running_loop()
+        try:
+            data = await loop.sock_recv(self._control, _LIMIT)
+            return str(json.loads(data)["event"]) if data else "closed"
+        except (OSError, ValueError, KeyError):
+            return "closed"
+        finally:
+            self._control.close()
+
+
+async def hand_over(path: str, message: dict[str, Any], client: int) -> HandedOver:
+    """Give the descriptor ``client`` to the shim behind ``path`` and close our copy; raises EngineError kinds."""
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.setblocking(False)
+    loop = asyncio.get_running_loop()
+    try:
+        try:
+            control.connect(path)
+            socket.send_fds(control, [json.dumps(message).encode()], [client])
+            async with asyncio.timeout(_PATIENCE):
+                data = await loop.sock_recv(control, _LIMIT)
+            reply = json.loads(data)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise Unavailable(f"the container's shim does not take the connection: {error}") from error
+        failure = reply.get("error")
+        if failure:
+            raise error_for(ErrorKind(failure["kind"]), failure["message"], None, {})
+    except BaseException:
+        control.close()
+        raise
+    finally:
+        os.close(client)
+    return HandedOver(control)

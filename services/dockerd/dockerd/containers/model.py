@@ -1,0 +1,115 @@
+"""One container: its configuration in Docker's JSON, its state, and its record on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+from wire.atomic import write_atomic
+
+NEVER: Final = "0001-01-01T00:00:00Z"
+
+
+def new_state() -> dict[str, Any]:
+    """The state of a container that was never started."""
+    return {
+        "Status": "created",
+        "Running": False,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": False,
+        "Pid": 0,
+        "ExitCode": 0,
+        "Error": "",
+        "StartedAt": NEVER,
+        "FinishedAt": NEVER,
+    }
+
+
+def now() -> str:
+    """Now, as Docker writes times."""
+    return moment(datetime.now(UTC).timestamp())
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970, as Docker writes times."""
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"{text}000Z"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Container:
+    """A container; everything up to ``mounts`` is recorded."""
+
+    container_id: str
+    name: str
+    created: str
+    image: str
+    image_name: str
+    top: str
+    config: dict[str, Any]
+    host: dict[str, Any]
+    networking: dict[str, Any]
+    path: str
+    args: list[str]
+    state: dict[str, Any] = field(default_factory=new_state)
+    restart_count: int = 0
+    manually_stopped: bool = False
+    mounts: list[dict[str, Any]] = field(default_factory=list)
+    directory: str = ""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiters: dict[str, list[asyncio.Future[int]]] = field(default_factory=dict)
+    pending: list[tuple[dict[str, Any], int]] = field(default_factory=list)
+    restarting: asyncio.Task[None] | None = None
+    removing: bool = False
+
+    _RECORDED: ClassVar[tuple[str, ...]] = (
+        "container_id", "name", "created", "image", "image_name", "top", "config", "host", "networking", "path", "args",
+        "state", "restart_count", "manually_stopped", "mounts",
+    )  # fmt: skip
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives, paused or not."""
+        return bool(self.state["Running"])
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it has a terminal."""
+        return bool(self.config.get("Tty"))
+
+    @property
+    def log_path(self) -> str:
+        """Its json-file log; empty with the driver none."""
+        if self.log_driver != "json-file":
+            return ""
+        return f"{self.directory}/{self.container_id}-json.log"
+
+    @property
+    def log_driver(self) -> str:
+        """``json-file`` or ``none``."""
+        return str((self.host.get("LogConfig") or {}).get("Type") or "json-file")
+
+    def save(self) -> None:
+        """Record it, durably."""
+        document = {name: getattr(self, name) for name in self._RECORDED}
+        write_atomic(f"{self.directory}/config.v2.json", json.dumps(document).encode())
+
+    @classmethod
+    def load(cls, directory: str) -> Container:
+        """Read a record; raises ValueError, KeyError, TypeError or OSError for one that cannot be used."""
+        with open(f"{directory}/config.v2.json", "rb") as file:
+            document = json.load(file)
+        return cls(directory=directory, **document)
+
+    def erase(self) -> None:
+        """Remove its directory."""
+        # The record first: without it the next start removes the rest.
+        os.unlink(f"{self.directory}/config.v2.json")
+        shutil.rmtree(self.directory, ignore_errors=True)

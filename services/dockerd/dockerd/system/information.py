@@ -1,0 +1,159 @@
+"""The daemon about itself: version, info, disk usage."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from typing import Any, Final
+
+from dockerd.api_version import MAXIMUM, MINIMUM
+from dockerd.config import Config
+from dockerd.containers.service import ContainerService
+from dockerd.images.store import ImageStore
+
+VERSION: Final = "28.2.0"
+
+
+class SystemService:
+    """Answers about the whole daemon."""
+
+    def __init__(self, config: Config, daemon_id: str, containers: ContainerService, images: ImageStore) -> None:
+        self._config = config
+        self._id = daemon_id
+        self._containers = containers
+        self._images = images
+
+    def version(self) -> dict[str, Any]:
+        """GET /version."""
+        kernel = platform.release()
+        details = {
+            "ApiVersion": MAXIMUM,
+            "Arch": "amd64",
+            "BuildTime": "",
+            "Experimental": "false",
+            "GitCommit": "dockyard",
+            "GoVersion": f"python{platform.python_version()}",
+            "KernelVersion": kernel,
+            "MinAPIVersion": MINIMUM,
+            "Os": "linux",
+        }
+        return {
+            "Platform": {"Name": "Dockyard"},
+            "Components": [{"Name": "Engine", "Version": VERSION, "Details": details}],
+            "Version": VERSION,
+            "ApiVersion": MAXIMUM,
+            "MinAPIVersion": MINIMUM,
+            "GitCommit": "dockyard",
+            "GoVersion": f"python{platform.python_version()}",
+            "Os": "linux",
+            "Arch": "amd64",
+            "KernelVersion": kernel,
+            "BuildTime": "",
+        }
+
+    async def info(self) -> dict[str, Any]:
+        """GET /info."""
+        containers = list(self._containers.store)
+        paused = sum(1 for each in containers if each.state["Paused"])
+        running = sum(1 for each in containers if each.running) - paused
+        with open("/proc/meminfo", encoding="ascii") as file:
+            memory = int(file.readline().split()[1]) * 1024
+        unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+        return {
+            "ID": self._id,
+            "Containers": len(containers),
+            "ContainersRunning": running,
+            "ContainersPaused": paused,
+            "ContainersStopped": len(containers) - running - paused,
+            "Images": len(await self._images.list()),
+            "Driver": "overlay2",
+            "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
+            "Plugins": {
+                "Volume": ["local"],
+                "Network": ["bridge", "host", "null"],
+                "Authorization": None,
+                "Log": ["json-file", "none"],
+            },
+            "MemoryLimit": True,
+            "SwapLimit": True,
+            "CpuCfsPeriod": True,
+            "CpuCfsQuota": True,
+            "CPUShares": True,
+            "CPUSet": True,
+            "PidsLimit": True,
+            "IPv4Forwarding": True,
+            "Debug": self._config.debug,
+            "NFd": len(os.listdir("/proc/self/fd")),
+            "OomKillDisable": not unified,
+            "NGoroutines": 0,
+            "SystemTime": _now(),
+            "LoggingDriver": "json-file",
+            "CgroupDriver": "cgroupfs",
+            "CgroupVersion": "2" if unified else "1",
+            "NEventsListener": 0,
+            "KernelVersion": platform.release(),
+            "OperatingSystem": _os_name(),
+            "OSVersion": "",
+            "OSType": "linux",
+            "Architecture": platform.machine(),
+            "IndexServerAddress": "https://index.docker.io/v1/",
+            "RegistryConfig": {
+                "IndexConfigs": {
+                    "docker.io": {"Mirrors": [], "Name": "docker.io", "Official": True, "Secure": True}
+                },
+                "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],
+                "Mirrors": [],
+            },
+            "NCPU": os.cpu_count(),
+            "MemTotal": memory,
+            "GenericResources": None,
+            "DockerRootDir": self._config.data_root,
+            "HttpProxy": "",
+            "HttpsProxy": "",
+            "NoProxy": "",
+            "Name": socket.gethostname(),
+            "Labels": [],
+            "ExperimentalBuild": False,
+            "ServerVersion": VERSION,
+            "Runtimes": {
+                "io.containerd.dockyard.v1": {"path": "dockyard-runtime"},
+                **{name: {"path": path} for name, path in self._config.runtimes.items()},
+            },
+            "DefaultRuntime": "io.containerd.dockyard.v1",
+            "Swarm": {
+                "NodeID": "",
+                "NodeAddr": "",
+                "LocalNodeState": "inactive",
+                "ControlAvailable": False,
+                "Error": "",
+                "RemoteManagers": None,
+            },
+            "LiveRestoreEnabled": True,
+            "Isolation": "",
+            "InitBinary": "docker-init",
+            "ContainerdCommit": {"ID": "dockyard"},
+            "RuncCommit": {"ID": "dockyard"},
+            "InitCommit": {"ID": "dockyard"},
+            "SecurityOptions": ["name=seccomp,profile=builtin"],
+            "Warnings": None,
+            "CDISpecDirs": [],
+        }
+
+
+def _now() -> str:
+    from dockerd.containers.model import now
+
+    return now()
+
+
+def _os_name() -> str:
+    try:
+        with open("/etc/os-release", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("PRETTY_NAME="):
+                    return line.partition("=")[2].strip().strip('"')
+    except OSError:
+        pass
+    return f"Linux {sys.platform}"
