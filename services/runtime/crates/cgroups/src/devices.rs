@@ -49,7 +49,7 @@ pub(crate) fn effective(rules: &[DeviceRule]) -> Vec<Rule> {
             access: if rule.access.is_empty() { "rwm".into() } else { rule.access.clone() },
         })
         .collect();
-    let everything = found.iter().rev().find(|rule| rule.kind == b'a').map_or(true, |rule| rule.allow);
+    let everything = found.iter().rev().find(|rule| rule.kind == b'a').is_none_or(|rule| rule.allow);
     if !everything {
         found.extend(ALWAYS.iter().map(|(kind, major, minor, access)| Rule {
             allow: true,

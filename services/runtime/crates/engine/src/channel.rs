@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 
 /// From the child to the runtime.
 pub(crate) enum Report {
+    /// The container's process is another one than the runtime cloned.
+    Born(i32),
     /// The root file system stands; hooks of the runtime's namespaces may run.
     Mounted,
     /// Everything is done; the program will be executed when the container is started.
@@ -19,7 +21,7 @@ pub(crate) enum Report {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Go {
-    /// The ids of the user namespace are mapped.
+    /// The ids of the user namespace are mapped, or the process is known.
     Mapped = b'U',
     /// The process is in its cgroup, which is limited.
     Limited = b'G',
@@ -40,6 +42,7 @@ impl Parent {
         let length = sys::socket::receive(&self.0, &mut buffer).during("receive from the container's process")?;
         Ok(match buffer[..length].split_first() {
             None => Report::Gone,
+            Some((b'P', number)) => Report::Born(number.try_into().map_or(0, i32::from_le_bytes)),
             Some((b'M', _)) => Report::Mounted,
             Some((b'R', _)) => Report::Ready,
             Some((_, text)) => {
@@ -54,6 +57,10 @@ impl Parent {
 pub(crate) struct Child(pub(crate) OwnedFd);
 
 impl Child {
+    pub(crate) fn born(&self, pid: i32) -> Result<()> {
+        sys::socket::send(&self.0, &[&b"P"[..], &pid.to_le_bytes()].concat()).during("report to the runtime")
+    }
+
     pub(crate) fn mounted(&self) -> Result<()> {
         sys::socket::send(&self.0, b"M").during("report to the runtime")
     }

@@ -1,6 +1,7 @@
 //! Reading `config.json` and refusing what cannot work before anything is made.
 
 use crate::error::{describe, Error, Kind, Result};
+use crate::scheduling;
 use spec::{NamespaceKind, Spec};
 use std::fs;
 use std::path::Path;
@@ -48,9 +49,6 @@ fn validate(spec: &Spec) -> Result<()> {
         if mount.destination.is_empty() || mount.destination.contains('\0') {
             return Err(Error::config("mounts: destination must not be empty"));
         }
-        if !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-            return Err(Error::config(format!("mounts: uidMappings of {} are not supported yet", mount.destination)));
-        }
     }
     validate_linux(spec)
 }
@@ -81,6 +79,18 @@ fn validate_linux(spec: &Spec) -> Result<()> {
     }
     if linux.intel_rdt.is_some() {
         return Err(Error::config("linux.intelRdt: is not supported"));
+    }
+    if linux.memory_policy.is_some() {
+        return Err(Error::config("linux.memoryPolicy: is not supported"));
+    }
+    if linux.net_devices.is_some() {
+        return Err(Error::config("linux.netDevices: is not supported"));
+    }
+    if let Some(personality) = &linux.personality {
+        scheduling::persona(personality)?;
+    }
+    if linux.time_offsets.as_ref().is_some_and(|offsets| !offsets.is_empty()) && !own(NamespaceKind::Time) {
+        return Err(Error::config("linux.timeOffsets: a new time namespace is needed"));
     }
     if !linux.mount_label.is_empty() {
         return Err(Error::config("linux.mountLabel: SELinux is not supported"));
@@ -133,8 +143,16 @@ fn validate_process(process: &spec::Process) -> Result<()> {
             return Err(Error::config(format!("process.{field}: a string contains a NUL byte")));
         }
     }
-    if process.scheduler.is_some() {
-        return Err(Error::config("process.scheduler: is not supported"));
+    if let Some(scheduler) = &process.scheduler {
+        scheduling::parse(scheduler)?;
+    }
+    if let Some(priority) = &process.io_priority {
+        scheduling::io_class(priority)?;
+    }
+    if let Some(affinity) = &process.exec_cpu_affinity {
+        for list in [&affinity.initial, &affinity.last].into_iter().filter(|list| !list.is_empty()) {
+            scheduling::cpus(list)?;
+        }
     }
     if !process.selinux_label.is_empty() {
         return Err(Error::config("process.selinuxLabel: SELinux is not supported"));

@@ -5,6 +5,7 @@ use crate::error::{describe, Context, Error, Kind, Result};
 use crate::init::Init;
 use crate::namespaces::{map_ids, Plan};
 use crate::record::{self, Container, Record, Store};
+use crate::rootfs::Prepared;
 use crate::{config, hooks, parent};
 use spec::{Spec, Status};
 use std::fs;
@@ -110,6 +111,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
         poststop: hooks.poststop.clone(),
     };
 
+    let prepared = Prepared::new(spec, bundle, &rootfs, plan.in_user_namespace())?;
     let home = plan.enter()?;
     let side = clone3(plan.clone_flags(), None);
     let pid = match side.during("clone the container's process")? {
@@ -123,6 +125,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
                 plan: &plan,
                 bundle,
                 rootfs: &rootfs,
+                prepared: &prepared,
                 cgroups: &cgroup,
                 state: container.state_as(Status::Creating),
                 channel: Child(theirs),
@@ -139,12 +142,20 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     made.pid = Some(pid);
     drop(theirs);
     drop(console);
+    drop(prepared);
     Plan::leave(home)?;
+    let pid = if plan.in_foreign_user_namespace() {
+        let pid = second_child(&channel, pid, made)?;
+        channel.send(Go::Mapped);
+        pid
+    } else {
+        pid
+    };
     record.pid = pid;
     record.start_time = record::process_start(pid).unwrap_or_default();
     record::save(directory, &record)?;
     if plan.new_user() {
-        map_ids(pid, linux)?;
+        map_ids(pid, &linux.uid_mappings, &linux.gid_mappings)?;
         channel.send(Go::Mapped);
     }
     // The child builds its mounts while the cgroup is made.
@@ -177,6 +188,21 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
         record::write_pid_file(path, pid)?;
     }
     Ok(container)
+}
+
+/// The container's process where the first child only led into a user namespace; the first one is reaped.
+fn second_child(channel: &Parent, first: i32, made: &mut Made) -> Result<i32> {
+    match channel.receive()? {
+        Report::Born(pid) => {
+            made.pid = Some(pid);
+            sys::process::wait(first, true).during("wait for a child")?;
+            Ok(pid)
+        }
+        other => {
+            made.pid = None;
+            Err(parent::failure(other, first))
+        }
+    }
 }
 
 /// A child that failed early is a zombie, which no cgroup takes: its own words say more.

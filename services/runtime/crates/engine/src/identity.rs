@@ -69,6 +69,9 @@ const LIMITS: [(&str, u32); 16] = [
     ("RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
 ];
 
+/// Of a process whose configuration names none, as with runc.
+const DEFAULT_UMASK: u32 = 0o022;
+
 /// Every capability name that is understood, for `features`.
 #[must_use]
 pub fn capability_names() -> &'static [&'static str] {
@@ -125,9 +128,7 @@ pub(crate) fn assume(process: &Process) -> Result<()> {
     id::set_gid(user.gid).context(|| format!("set gid {}", user.gid))?;
     id::set_uid(user.uid).context(|| format!("set uid {}", user.uid))?;
     id::keep_capabilities(false).during("keep capabilities")?;
-    if let Some(umask) = user.umask {
-        id::set_umask(umask);
-    }
+    id::set_umask(user.umask.unwrap_or(DEFAULT_UMASK));
     id::clear_ambient().during("clear ambient capabilities")?;
     if process.capabilities.is_some() {
         let permitted = mask(&wanted.permitted) & held;

@@ -3,9 +3,10 @@
 use crate::channel::{Child, Go};
 use crate::console::Console;
 use crate::error::{describe, Context, Error, Kind, Result};
+use crate::labels::Label;
 use crate::rootfs::resolve::{self, Want};
-use crate::rootfs::Builder;
-use crate::{hooks, identity, namespaces::Plan};
+use crate::rootfs::{Builder, Prepared};
+use crate::{hooks, identity, namespaces::Plan, scheduling};
 use seccomp::Program;
 use spec::{Process, Spec, State, Status};
 use std::ffi::CString;
@@ -13,6 +14,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use sys::clone::{clone3, Side, CLONE_PARENT};
 use sys::{identity as id, namespace as ns, process};
 
 /// Everything that the init process needs, prepared by `create`.
@@ -22,6 +24,7 @@ pub(crate) struct Init<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) bundle: &'a Path,
     pub(crate) rootfs: &'a Path,
+    pub(crate) prepared: &'a Prepared,
     pub(crate) cgroups: &'a cgroups::Manager,
     pub(crate) state: State,
     pub(crate) channel: Child,
@@ -62,10 +65,14 @@ impl Init<'_> {
     }
 
     fn build(&mut self) -> Result<Ready> {
-        if self.plan.new_user() {
+        // Modes of what is made here are meant exactly.
+        id::set_umask(0);
+        if self.plan.in_foreign_user_namespace() {
+            self.be_born_again()?;
+        }
+        if self.plan.in_user_namespace() {
             self.channel.wait(Go::Mapped)?;
         }
-        self.plan.join_in_child()?;
         if self.plan.in_user_namespace() {
             become_root()?;
         }
@@ -74,10 +81,12 @@ impl Init<'_> {
             join_keyring(&self.state.id)?;
         }
         set_oom_score(self.process)?;
+        let label = Label::prepare(self.process)?;
         let mut limited = false;
         let builder = Builder {
             spec: self.spec,
             rootfs: self.rootfs,
+            prepared: self.prepared,
             bundle: self.bundle,
             cgroups: self.cgroups,
             own_cgroup_namespace: self.plan.new_cgroup(),
@@ -116,9 +125,24 @@ impl Init<'_> {
         if let Some((console, socket)) = console {
             console.take(&socket)?;
         }
-        let ready = become_process(self.process, self.filter, self.preserved)?;
+        if let Some(personality) = self.spec.linux.as_ref().and_then(|linux| linux.personality.as_ref()) {
+            id::set_personality(scheduling::persona(personality)?).during("set the personality")?;
+        }
+        let ready = become_process(self.process, self.filter, self.preserved, label)?;
         self.channel.ready()?;
         Ok(ready)
+    }
+
+    /// Enter the user namespace to join and go on in a child of the runtime that lives in the new namespaces.
+    fn be_born_again(&mut self) -> Result<()> {
+        self.plan.enter_user_namespace()?;
+        match clone3(CLONE_PARENT, None).during("clone the container's process")? {
+            Side::Child => Ok(()),
+            Side::Parent { pid, .. } => {
+                self.channel.born(pid)?;
+                process::exit_now(0)
+            }
+        }
     }
 
     fn execute(&mut self, ready: &Ready) -> Error {
@@ -153,8 +177,13 @@ impl Joiner<'_> {
     fn build(&mut self) -> Result<Ready> {
         // Nobody inside may look into us, and through us at the host, before the program is executed.
         id::set_dumpable(false).during("protect the process")?;
+        id::set_umask(0);
         set_oom_score(self.process)?;
+        let label = Label::prepare(self.process)?;
+        let affinity = self.process.exec_cpu_affinity.clone().unwrap_or_default();
+        scheduling::pin(&affinity.initial)?;
         self.channel.wait(Go::Limited)?;
+        scheduling::pin(&affinity.last)?;
         ns::setns(self.init, self.kinds).during("join the container's namespaces")?;
         if self.kinds & ns::CLONE_NEWUSER != 0 {
             become_root()?;
@@ -164,7 +193,7 @@ impl Joiner<'_> {
             let root = resolve::host_directory(Path::new("/"))?;
             Console::open(&root, self.process.console_size, self.process.user.uid)?.take(&socket)?;
         }
-        let ready = become_process(self.process, self.filter, self.preserved)?;
+        let ready = become_process(self.process, self.filter, self.preserved, label)?;
         self.channel.ready()?;
         Ok(ready)
     }
@@ -176,16 +205,21 @@ struct Ready {
     args: Vec<CString>,
     env: Vec<CString>,
     filter: Option<Program>,
+    label: Option<Label>,
 }
 
 impl Ready {
     fn execute(&self) -> Error {
+        if let Some(Err(error)) = self.label.as_ref().map(Label::apply) {
+            return error;
+        }
+        // Before the filter, which need not allow what this calls.
+        process::reset_signals();
         if let Some(filter) = &self.filter {
             if let Err(error) = id::install_filter(&filter.instructions, filter.flags) {
                 return Error::internal(format!("install the seccomp filter: {}", describe(&error)));
             }
         }
-        process::reset_signals();
         let error = process::execute(&self.path, &self.args, &self.env);
         let name = self.args.first().map(|each| each.to_string_lossy().into_owned()).unwrap_or_default();
         Error::internal(format!("exec {name}: {}", describe(&error)))
@@ -221,26 +255,24 @@ fn set_oom_score(process: &Process) -> Result<()> {
 }
 
 fn set_names(spec: &Spec) -> Result<()> {
-    // Through the host's /proc, which shows the caller's own UTS namespace.
-    for (name, value) in [("hostname", &spec.hostname), ("domainname", &spec.domainname)] {
-        if !value.is_empty() {
-            fs::write(format!("/proc/sys/kernel/{name}"), value).context(|| format!("set {name} to {value:?}"))?;
-        }
+    if !spec.hostname.is_empty() {
+        ns::set_hostname(&spec.hostname).context(|| format!("set hostname to {:?}", spec.hostname))?;
+    }
+    if !spec.domainname.is_empty() {
+        ns::set_domain_name(&spec.domainname).context(|| format!("set domainname to {:?}", spec.domainname))?;
     }
     Ok(())
 }
 
 /// In the container's root: everything between the mounts and the execution.
-fn become_process(process: &Process, filter: Option<&Program>, preserved: u32) -> Result<Ready> {
+fn become_process(process: &Process, filter: Option<&Program>, preserved: u32, label: Option<Label>) -> Result<Ready> {
     give_streams(process.user.uid);
     let root = resolve::host_directory(Path::new("/"))?;
     let directory = resolve::ensure(&root, Path::new(&process.cwd), Want::Directory)
         .map_err(|error| Error::new(error.kind, format!("process.cwd: {}", error.message)))?;
     drop(root);
     identity::set_limits(process)?;
-    if let Some(priority) = &process.io_priority {
-        set_io_priority(&priority.class, priority.priority)?;
-    }
+    scheduling::set(process)?;
     if process.no_new_privileges {
         id::set_no_new_privileges().during("set no_new_privs")?;
     }
@@ -269,6 +301,7 @@ fn become_process(process: &Process, filter: Option<&Program>, preserved: u32) -
         args: strings(&process.args)?,
         env: strings(&environment(process))?,
         filter: late,
+        label,
     })
 }
 
@@ -288,16 +321,6 @@ fn give_streams(uid: u32) {
             std::mem::forget(stream);
         }
     }
-}
-
-fn set_io_priority(class: &str, level: i32) -> Result<()> {
-    let class = match class {
-        "IOPRIO_CLASS_RT" => 1,
-        "IOPRIO_CLASS_BE" => 2,
-        "IOPRIO_CLASS_IDLE" => 3,
-        other => return Err(Error::config(format!("process.ioPriority.class: {other:?} is unknown"))),
-    };
-    id::set_io_priority(class, level).during("set the I/O priority")
 }
 
 /// The environment; HOME is added from the container's /etc/passwd where it is missing.

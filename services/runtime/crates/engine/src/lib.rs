@@ -11,10 +11,12 @@ mod error;
 mod hooks;
 mod identity;
 mod init;
+mod labels;
 mod namespaces;
 mod parent;
 mod record;
 mod rootfs;
+mod scheduling;
 
 pub mod create;
 pub mod exec;

@@ -1,10 +1,11 @@
 //! Which namespaces are new and which are joined, and the order that makes both work.
 
 use crate::error::{Context, Error, Result};
-use spec::{Linux, NamespaceKind};
+use spec::{IdMapping, Linux, NamespaceKind};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use sys::clone::{clone3, Side};
 use sys::namespace as ns;
 
 const O_RDONLY: i32 = libc::O_RDONLY;
@@ -57,6 +58,9 @@ impl Plan {
 
     /// The flags for the clone: all that are new but cgroup (entered after joining the cgroup) and time.
     pub(crate) fn clone_flags(&self) -> u64 {
+        if self.in_foreign_user_namespace() {
+            return 0;
+        }
         (self.new & !(ns::CLONE_NEWCGROUP | ns::CLONE_NEWTIME)) as u64
     }
 
@@ -73,6 +77,11 @@ impl Plan {
         self.new_user() || self.joins(NamespaceKind::User)
     }
 
+    /// Whether the child must first enter a user namespace that exists, and only then create the others in it.
+    pub(crate) fn in_foreign_user_namespace(&self) -> bool {
+        self.joins(NamespaceKind::User)
+    }
+
     fn joins(&self, kind: NamespaceKind) -> bool {
         self.joined.iter().any(|(each, _)| *each == kind)
     }
@@ -81,24 +90,28 @@ impl Plan {
     /// may be born in a user namespace without them; the returned descriptors lead home again.
     pub(crate) fn enter(&self) -> Result<Vec<(i32, OwnedFd)>> {
         let mut home = Vec::new();
+        let mut remember = |kind: i32, name: &str| -> Result<()> {
+            let path = format!("/proc/self/ns/{name}");
+            let opened = sys::openat2::open(Path::new(&path), O_RDONLY, 0).context(|| format!("open {path}"))?;
+            home.push((kind, opened));
+            Ok(())
+        };
         for (kind, descriptor) in &self.joined {
             let own = match kind {
                 NamespaceKind::Network => "net",
                 NamespaceKind::Ipc => "ipc",
                 NamespaceKind::Uts => "uts",
                 NamespaceKind::Cgroup => "cgroup",
-                // They take effect for children alone.
-                NamespaceKind::Pid | NamespaceKind::Time => "",
+                // It takes effect for children alone: for the container, and for hooks unless it is undone.
+                NamespaceKind::Pid => "pid",
+                NamespaceKind::Time => "time",
                 NamespaceKind::User | NamespaceKind::Mount => continue,
             };
-            if !own.is_empty() {
-                let path = format!("/proc/self/ns/{own}");
-                let opened = sys::openat2::open(Path::new(&path), O_RDONLY, 0).context(|| format!("open {path}"))?;
-                home.push((flag(*kind), opened));
-            }
+            remember(flag(*kind), own)?;
             ns::setns(descriptor, flag(*kind)).context(|| format!("join the {kind:?} namespace"))?;
         }
         if self.new & ns::CLONE_NEWTIME != 0 {
+            remember(ns::CLONE_NEWTIME, "time")?;
             ns::unshare(ns::CLONE_NEWTIME).during("create a time namespace")?;
             if let Some(offsets) = &self.time_offsets {
                 fs::write("/proc/self/timens_offsets", offsets).during("write time offsets")?;
@@ -115,20 +128,44 @@ impl Plan {
         Ok(())
     }
 
-    /// In the child: what is left to join.
-    pub(crate) fn join_in_child(&self) -> Result<()> {
+    /// In the first child of a container that joins a user namespace: enter it and create the others there, so that it
+    /// owns them. The pid namespace takes effect for the next child.
+    pub(crate) fn enter_user_namespace(&self) -> Result<()> {
         for (kind, descriptor) in &self.joined {
             if *kind == NamespaceKind::User {
                 ns::setns(descriptor, ns::CLONE_NEWUSER).during("join the user namespace")?;
             }
         }
-        Ok(())
+        ns::unshare(self.new & !(ns::CLONE_NEWCGROUP | ns::CLONE_NEWTIME)).during("create namespaces")
+    }
+}
+
+/// A user namespace that has no process, for an id-mapped mount.
+pub(crate) fn user_namespace(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {
+    let (ours, theirs) = sys::socket::pair().during("create a socket pair")?;
+    match clone3(ns::CLONE_NEWUSER as u64, None).during("clone for a user namespace")? {
+        Side::Child => {
+            drop(ours);
+            // Ends when the runtime closes its side.
+            let _ = sys::socket::receive(&theirs, &mut [0]);
+            sys::process::exit_now(0)
+        }
+        Side::Parent { pid, .. } => {
+            drop(theirs);
+            let opened = map_ids(pid, uids, gids).and_then(|()| {
+                let path = format!("/proc/{pid}/ns/user");
+                sys::openat2::open(Path::new(&path), O_RDONLY, 0).context(|| format!("open {path}"))
+            });
+            drop(ours);
+            sys::process::wait(pid, true).during("wait for a child")?;
+            opened
+        }
     }
 }
 
 /// Write the id maps of a child's user namespace.
-pub(crate) fn map_ids(pid: i32, linux: &Linux) -> Result<()> {
-    let lines = |mappings: &[spec::IdMapping]| {
+pub(crate) fn map_ids(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
+    let lines = |mappings: &[IdMapping]| {
         mappings
             .iter()
             .map(|each| format!("{} {} {}\n", each.container_id, each.host_id, each.size))
@@ -137,7 +174,7 @@ pub(crate) fn map_ids(pid: i32, linux: &Linux) -> Result<()> {
     if sys::process::effective_uid() != 0 {
         fs::write(format!("/proc/{pid}/setgroups"), "deny").during("deny setgroups in the user namespace")?;
     }
-    for (file, mappings) in [("gid_map", &linux.gid_mappings), ("uid_map", &linux.uid_mappings)] {
+    for (file, mappings) in [("gid_map", gids), ("uid_map", uids)] {
         fs::write(format!("/proc/{pid}/{file}"), lines(mappings))
             .context(|| format!("write the {file} of the user namespace"))?;
     }

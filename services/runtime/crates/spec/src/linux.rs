@@ -29,6 +29,10 @@ pub struct Linux {
     pub intel_rdt: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_offsets: Option<BTreeMap<String, TimeOffset>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_policy: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net_devices: Option<serde_json::Value>,
 }
 
 /// A range of ids: `size` ids from `container_id` on are `host_id` and following outside.

@@ -237,3 +237,43 @@ pub fn set_io_priority(class: i32, level: i32) -> io::Result<()> {
     // SAFETY: plain integers.
     check(unsafe { libc::syscall(libc::SYS_ioprio_set, 1, 0, (class << 13) | level) }).map(drop)
 }
+
+/// The arguments of sched_setattr(2).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scheduling {
+    pub size: u32,
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: i32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
+}
+
+/// sched_setattr(2) for the calling process.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_NICE for real-time policies, `EINVAL` for values out of range.
+pub fn set_scheduling(wanted: Scheduling) -> io::Result<()> {
+    let wanted = Scheduling { size: std::mem::size_of::<Scheduling>() as u32, ..wanted };
+    // SAFETY: the structure outlives the call and says its size.
+    check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, std::ptr::addr_of!(wanted), 0) }).map(drop)
+}
+
+/// Run the calling process on these CPUs only.
+///
+/// # Errors
+/// `EINVAL` if none of them exists.
+pub fn set_affinity(cpus: &[usize]) -> io::Result<()> {
+    // SAFETY: cpu_set_t is plain data for which zero is valid.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for cpu in cpus.iter().filter(|cpu| **cpu < libc::CPU_SETSIZE as usize) {
+        // SAFETY: the number was checked against the size of the set.
+        unsafe { libc::CPU_SET(*cpu, &mut set) };
+    }
+    // SAFETY: the set outlives the call.
+    check_int(unsafe { libc::sched_setaffinity(0, std::mem::size_of::<libc::cpu_set_t>(), std::ptr::addr_of!(set)) })
+        .map(drop)
+}

@@ -22,6 +22,24 @@ pub fn setns(descriptor: impl AsFd, kinds: i32) -> io::Result<()> {
     check_int(unsafe { libc::setns(descriptor.as_fd().as_raw_fd(), kinds) }).map(drop)
 }
 
+/// sethostname(2) in the caller's UTS namespace.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN there, `EINVAL` for a name that is too long.
+pub fn set_hostname(name: &str) -> io::Result<()> {
+    // SAFETY: pointer and length are those of one string.
+    check_int(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }).map(drop)
+}
+
+/// setdomainname(2) in the caller's UTS namespace.
+///
+/// # Errors
+/// As `set_hostname`.
+pub fn set_domain_name(name: &str) -> io::Result<()> {
+    // SAFETY: pointer and length are those of one string.
+    check_int(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }).map(drop)
+}
+
 /// Create new namespaces for the calling thread.
 ///
 /// # Errors

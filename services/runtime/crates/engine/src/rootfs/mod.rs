@@ -5,7 +5,10 @@ mod devices;
 mod finish;
 mod mounts;
 pub(crate) mod options;
+mod prepared;
 pub(crate) mod resolve;
+
+pub(crate) use prepared::Prepared;
 
 use crate::error::{Context, Error, Result};
 use spec::Spec;
@@ -18,6 +21,7 @@ pub(crate) struct Builder<'a> {
     pub(crate) spec: &'a Spec,
     pub(crate) rootfs: &'a Path,
     pub(crate) bundle: &'a Path,
+    pub(crate) prepared: &'a Prepared,
     pub(crate) cgroups: &'a cgroups::Manager,
     /// Whether the container has a cgroup namespace of its own.
     pub(crate) own_cgroup_namespace: bool,
@@ -37,25 +41,35 @@ impl Builder<'_> {
         // A shared root would carry the container's mounts to the host; shared is restored after the pivot.
         let first = if propagation & mount::MS_SHARED != 0 { mount::MS_SLAVE | mount::MS_REC } else { propagation };
         mount::set_propagation(Path::new("/"), first).during("set the propagation of /")?;
+        let root = self.mount_root(propagation)?;
+        for (at, each) in self.spec.mounts.iter().enumerate() {
+            if each.kind == "cgroup" || each.kind == "cgroup2" {
+                limited()?;
+                self.mount_cgroup(&root, each)?;
+            } else {
+                mounts::make(&root, each, self.bundle, self.prepared.binds.get(at).and_then(Option::as_ref))?;
+            }
+        }
+        devices::make(&root, linux, self.in_user_namespace)?;
+        Ok(root)
+    }
+
+    /// Mount the root file system over itself. The result is a descriptor of the mount, not of the directory below it.
+    fn mount_root(&self, propagation: u64) -> Result<OwnedFd> {
+        let attached = || format!("mount the root file system {}", self.rootfs.display());
+        if let Some(prepared) = &self.prepared.root {
+            // The path may lead through directories that are closed to the container's user namespace.
+            mount::attach(prepared, &resolve::host_directory(Path::new("/"))?).context(attached)?;
+            return prepared.try_clone().during("duplicate a descriptor");
+        }
         let below = resolve::host_directory(self.rootfs)?;
         let tree = mount::clone_tree(&below, true).context(|| format!("bind {}", self.rootfs.display()))?;
         if propagation & mount::MS_SHARED == 0 {
             mount::set_attributes(&tree, 0, 0, mount::MS_PRIVATE, None, false)
                 .during("make the root file system private")?;
         }
-        mount::attach(&tree, &below).context(|| format!("mount the root file system {}", self.rootfs.display()))?;
-        // The descriptor of the mount itself, not of the directory below it.
-        let root = tree;
-        for each in &self.spec.mounts {
-            if each.kind == "cgroup" || each.kind == "cgroup2" {
-                limited()?;
-                self.mount_cgroup(&root, each)?;
-            } else {
-                mounts::make(&root, each, self.bundle)?;
-            }
-        }
-        devices::make(&root, linux, self.in_user_namespace)?;
-        Ok(root)
+        mount::attach(&tree, &below).context(attached)?;
+        Ok(tree)
     }
 
     /// Make `root` the root, then hide and protect what the configuration names.

@@ -12,7 +12,7 @@ use sys::mount::{self, FsContext};
 const LONGEST_VALUE: usize = 255;
 
 /// Make a mount inside the root.
-pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path) -> Result<()> {
+pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path, prepared: Option<&OwnedFd>) -> Result<()> {
     let options = options::parse(&wanted.options)?;
     let target = Path::new(&wanted.destination);
     let named = |error: &std::io::Error| {
@@ -25,14 +25,18 @@ pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path) -> Result<()>
         ))
     };
     if options.bind || wanted.kind == "bind" {
-        let source = bind_source(wanted, bundle)?;
-        let stat = sys::fs::stat(&source).map_err(|error| named(&error))?;
-        let tree = mount::clone_tree(&source, options.recursive).map_err(|error| named(&error))?;
-        set(&tree, &options).map_err(|error| named(&error))?;
+        let made;
+        let tree = if let Some(tree) = prepared {
+            tree
+        } else {
+            made = bind_tree(wanted, bundle, &options)?;
+            &made
+        };
+        let stat = sys::fs::stat(tree).map_err(|error| named(&error))?;
         let want = if stat.is_directory() { Want::Directory } else { Want::File };
         let place = resolve::ensure(root, target, want)?;
-        mount::attach(&tree, &place).map_err(|error| named(&error))?;
-        return propagate(&tree, &options).map_err(|error| named(&error));
+        mount::attach(tree, &place).map_err(|error| named(&error))?;
+        return propagate(tree, &options).map_err(|error| named(&error));
     }
     let place = resolve::ensure(root.as_fd(), target, Want::Directory)?;
     refuse_foreign_proc(wanted, target)?;
@@ -46,6 +50,19 @@ pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path) -> Result<()>
     }
     mount::attach(&tree, &place).map_err(|error| named(&error))?;
     propagate(&tree, &options).map_err(|error| named(&error))
+}
+
+/// A detached copy of a bind's source with its attributes.
+pub(crate) fn bind_tree(wanted: &Mount, bundle: &Path, options: &Options) -> Result<OwnedFd> {
+    let source = bind_source(wanted, bundle)?;
+    let make = || {
+        let tree = mount::clone_tree(&source, options.recursive)?;
+        set(&tree, options)?;
+        Ok(tree)
+    };
+    make().map_err(|error: std::io::Error| {
+        Error::internal(format!("mount {} (bind) to {}: {}", wanted.source, wanted.destination, describe(&error)))
+    })
 }
 
 fn bind_source(wanted: &Mount, bundle: &Path) -> Result<OwnedFd> {

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     /// Words for the superblock, as the kernel spells them.
     pub(crate) superblock: Vec<&'static str>,
     pub(crate) copy_up: bool,
+    /// Map ids; true for the whole tree.
+    pub(crate) idmap: Option<bool>,
     pub(crate) data: Vec<String>,
 }
 
@@ -54,7 +56,7 @@ const PROPAGATION: &[(&str, u64)] = &[
 
 const SUPERBLOCK: &[&str] = &["sync", "dirsync", "lazytime", "mand", "iversion", "silent"];
 const NOTHING: &[&str] = &["async", "nomand", "nolazytime", "noiversion", "loud", "defaults"];
-const REFUSED: &[&str] = &["idmap", "ridmap", "remount", "move"];
+const REFUSED: &[&str] = &["remount", "move"];
 
 /// Every word that is understood, for `features`.
 #[must_use]
@@ -64,7 +66,7 @@ pub fn names() -> Vec<String> {
     found.push("rdev".into());
     found.extend(PROPAGATION.iter().map(|(name, _)| (*name).to_string()));
     found.extend(SUPERBLOCK.iter().chain(NOTHING).map(ToString::to_string));
-    found.extend(["bind", "rbind", "tmpcopyup"].map(String::from));
+    found.extend(["bind", "rbind", "tmpcopyup", "idmap", "ridmap"].map(String::from));
     found.sort();
     found
 }
@@ -93,6 +95,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Options> {
         } else if word == "bind" || word == "rbind" {
             options.bind = true;
             options.recursive = word == "rbind";
+        } else if word == "idmap" || word == "ridmap" {
+            options.idmap = Some(word == "ridmap");
         } else if word == "tmpcopyup" {
             options.copy_up = true;
         } else if REFUSED.contains(&word.as_str()) {
