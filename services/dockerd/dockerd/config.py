@@ -37,7 +37,9 @@ def parse(arguments: list[str]) -> Config:
     parser.add_argument("-p", "--pidfile", default=None)
     parser.add_argument("--add-runtime", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("-D", "--debug", action="store_true")
-    parser.add_argument("-l", "--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument(
+        "-l", "--log-level", default="info", choices=("debug", "info", "warning", "error")
+    )
     found = parser.parse_args(arguments)
     runtimes = {}
     for each in found.add_runtime:

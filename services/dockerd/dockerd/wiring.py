@@ -63,7 +63,10 @@ async def serve(config: Config) -> None:
         stack.push_async_callback(containerd.close)
         networks = NetworkController(
             NetworkSettings(
-                data_root=config.data_root, exec_root=config.exec_root, bridge=config.bridge, bip=config.bip
+                data_root=config.data_root,
+                exec_root=config.exec_root,
+                bridge=config.bridge,
+                bip=config.bip,
             ),
             on_reserve=store.keep,
             on_release=store.drop,
@@ -102,7 +105,10 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 async def _reconcile(
-    containers: ContainerService, networks: NetworkController, waits: Waits, given: list[tuple[str, int]]
+    containers: ContainerService,
+    networks: NetworkController,
+    waits: Waits,
+    given: list[tuple[str, int]],
 ) -> None:
     """Find the truth below, then go on watching it. The API answers meanwhile."""
     # First of all, so that a container that ended meanwhile completes them.
@@ -179,13 +185,17 @@ def _listeners(config: Config, inherited_sockets: list[int]) -> list[socket.sock
         elif parts.scheme == "unix":
             found.append(_unix(parts.path, config.group))
         elif parts.scheme == "tcp" and parts.port:
-            logger.warning("API listens on TCP without TLS: whoever reaches it is root", extra={"host": host})
+            logger.warning(
+                "API listens on TCP without TLS: whoever reaches it is root", extra={"host": host}
+            )
             listener = socket.create_server((parts.hostname or "", parts.port), backlog=_BACKLOG)
             found.append(listener)
         else:
             raise InvalidArgument(f"-H: invalid bind address ({host})")
     if not found:
-        raise InvalidArgument("no sockets found via socket activation: make sure the service was started by its supervisor")
+        raise InvalidArgument(
+            "no sockets found via socket activation: make sure the service was started by its supervisor"
+        )
     return found
 
 

@@ -15,7 +15,9 @@ Lookup = Callable[[tuple[str, ...]], str | None]
 
 _PART: Final = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"')
 _OPERATOR: Final = re.compile(r"==|!=|~=")
-_VALUE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|/(?:[^/\\]|\\.)*/|\|(?:[^|\\]|\\.)*\||[^,]*')
+_VALUE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^,]*')
+# A pattern may stand between slashes or bars, too.
+_PATTERN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|/(?:[^/\\]|\\.)*/|\|(?:[^|\\]|\\.)*\||[^,]*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,12 @@ def _parse(text: str) -> list[_Selector]:
         found = _OPERATOR.match(text, at)
         if found is not None:
             operator = found[0]
-            given = _VALUE.match(text, found.end())
+            pattern = operator == "~="
+            given = (_PATTERN if pattern else _VALUE).match(text, found.end())
             assert given is not None
-            value = _unquoted(given[0])
+            value = given[0]
+            if value.startswith('"') or (pattern and value[:1] in {"/", "|"}):
+                value = _unquoted(value)
             at = given.end()
         selectors.append(_Selector(tuple(path), operator, value))
         if at < len(text):

@@ -17,7 +17,9 @@ logger = logging.getLogger(__name__)
 def message(status: int, text: str) -> Response:
     """The body of every failure."""
     return Response(
-        json.dumps({"message": text}, ensure_ascii=False) + "\n", status, media_type="application/json"
+        json.dumps({"message": text}, ensure_ascii=False) + "\n",
+        status,
+        media_type="application/json",
     )
 
 

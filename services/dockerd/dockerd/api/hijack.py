@@ -18,7 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 EXTENSION: Final = "dockyard.hijack"
 _UPGRADE: Final = re.compile(rb"(?im)^upgrade:")
 _LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
-_STREAMED: Final = re.compile(rb"POST (?:/v[0-9.]+)?/(?:containers/[^/ ]+/(?:attach|wait)|exec/[^/ ]+/start)[? ]")
+_STREAMED: Final = re.compile(
+    rb"POST (?:/v[0-9.]+)?/(?:containers/[^/ ]+/(?:attach|wait)|exec/[^/ ]+/start)[? ]"
+)
 _LARGEST_HEAD: Final = 1 << 20
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"

@@ -60,5 +60,10 @@ class VersionMiddleware:
                 await message(400, text)(scope, receive, answer)
                 return
             path = path[found.end() :] or "/"
-        inner: dict[str, Any] = {**scope, "path": path, "raw_path": path.encode(), "api_version": version}
+        inner: dict[str, Any] = {
+            **scope,
+            "path": path,
+            "raw_path": path.encode(),
+            "api_version": version,
+        }
         await self._app(inner, receive, answer)

@@ -6,7 +6,7 @@ import base64
 from typing import Any, Final, cast
 
 from fastapi import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dockerd.api.hijack import EXTENSION, Take
@@ -23,6 +23,17 @@ class Taken(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Nothing is sent."""
+
+
+class WhileReading(StreamingResponse):
+    """An answer that is written while the request's body is still read.
+
+    Starlette's own would read the body, too, to notice that the client leaves.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what the iterator yields."""
+        await self.stream_response(send)
 
 
 def content_type(request: Request, *, framed: bool) -> str:
@@ -46,9 +57,7 @@ def upgrade(request: Request, *, framed: bool) -> tuple[int, str]:
 
 def begin_wait(request: Request) -> int:
     """Send the head of a wait's answer; the descriptor on which its one chunk goes out later."""
-    head = (
-        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n{_DAEMON}\r\n"
-    )
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n{_DAEMON}\r\n"
     descriptor, _ = _take(request)(head.encode())
     return descriptor
 

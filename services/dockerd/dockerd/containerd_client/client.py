@@ -79,4 +79,3 @@ class Containerd:
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()
-

@@ -64,7 +64,10 @@ class Tasks:
     async def prepare(self, key: str, parent: str) -> None:
         """A writable snapshot that stays although no container refers to it yet."""
         request = snapshots.PrepareSnapshotRequest(
-            snapshotter=_SNAPSHOTTER, key=key, parent=parent, labels={"containerd.io/gc.root": "dockerd"}
+            snapshotter=_SNAPSHOTTER,
+            key=key,
+            parent=parent,
+            labels={"containerd.io/gc.root": "dockerd"},
         )
         await self._containerd.call(
             "snapshots.v1.Snapshots", "Prepare", request, snapshots.PrepareSnapshotResponse
@@ -142,7 +145,11 @@ class Tasks:
             "tasks.v1.Tasks",
             "Create",
             tasks.CreateTaskRequest(
-                container_id=container_id, stdin=stdin, stdout=output, stderr=output, terminal=terminal
+                container_id=container_id,
+                stdin=stdin,
+                stdout=output,
+                stderr=output,
+                terminal=terminal,
             ),
             tasks.CreateTaskResponse,
         )
@@ -159,7 +166,14 @@ class Tasks:
         return response.pid
 
     async def add_exec(
-        self, container_id: str, exec_id: str, process: dict[str, Any], *, stdin: str, output: str, terminal: bool
+        self,
+        container_id: str,
+        exec_id: str,
+        process: dict[str, Any],
+        *,
+        stdin: str,
+        output: str,
+        terminal: bool,
     ) -> None:
         """Add an exec with an OCI process document."""
         await self._containerd.call(
@@ -222,15 +236,23 @@ class Tasks:
 
     async def pause(self, container_id: str, *, paused: bool) -> None:
         """Freeze or thaw."""
-        request: Any = (tasks.PauseTaskRequest if paused else tasks.ResumeTaskRequest)(container_id=container_id)
-        await self._containerd.call("tasks.v1.Tasks", "Pause" if paused else "Resume", request, Empty)
+        request: Any = (tasks.PauseTaskRequest if paused else tasks.ResumeTaskRequest)(
+            container_id=container_id
+        )
+        await self._containerd.call(
+            "tasks.v1.Tasks", "Pause" if paused else "Resume", request, Empty
+        )
 
-    async def resize(self, container_id: str, width: int, height: int, *, exec_id: str = "") -> None:
+    async def resize(
+        self, container_id: str, width: int, height: int, *, exec_id: str = ""
+    ) -> None:
         """Set the size of a terminal."""
         await self._containerd.call(
             "tasks.v1.Tasks",
             "ResizePty",
-            tasks.ResizePtyRequest(container_id=container_id, exec_id=exec_id, width=width, height=height),
+            tasks.ResizePtyRequest(
+                container_id=container_id, exec_id=exec_id, width=width, height=height
+            ),
             Empty,
         )
 
@@ -240,7 +262,8 @@ class Tasks:
             "tasks.v1.Tasks",
             "Update",
             tasks.UpdateTaskRequest(
-                container_id=container_id, resources=typeurl.pack_json(typeurl.RESOURCES_URL, resources)
+                container_id=container_id,
+                resources=typeurl.pack_json(typeurl.RESOURCES_URL, resources),
             ),
             Empty,
         )
@@ -248,7 +271,10 @@ class Tasks:
     async def pids(self, container_id: str) -> list[int]:
         """All processes."""
         response = await self._containerd.call(
-            "tasks.v1.Tasks", "ListPids", tasks.ListPidsRequest(container_id=container_id), tasks.ListPidsResponse
+            "tasks.v1.Tasks",
+            "ListPids",
+            tasks.ListPidsRequest(container_id=container_id),
+            tasks.ListPidsResponse,
         )
         return [each.pid for each in response.processes]
 
@@ -256,13 +282,19 @@ class Tasks:
         """Delete task and container; harmless for what does not exist."""
         try:
             await self._containerd.call(
-                "tasks.v1.Tasks", "Delete", tasks.DeleteTaskRequest(container_id=container_id), tasks.DeleteResponse
+                "tasks.v1.Tasks",
+                "Delete",
+                tasks.DeleteTaskRequest(container_id=container_id),
+                tasks.DeleteResponse,
             )
         except NotFound:
             pass
         try:
             await self._containerd.call(
-                "containers.v1.Containers", "Delete", containers.DeleteContainerRequest(id=container_id), Empty
+                "containers.v1.Containers",
+                "Delete",
+                containers.DeleteContainerRequest(id=container_id),
+                Empty,
             )
         except NotFound:
             pass
@@ -283,4 +315,3 @@ class Tasks:
                     yield TaskEvent("oom", event.container_id, event.container_id, None)
                 case _:
                     continue
-

@@ -83,7 +83,9 @@ async def hand_over(path: str, message: dict[str, Any], client: int) -> HandedOv
                 data = await loop.sock_recv(control, _LIMIT)
             reply = json.loads(data)
         except (OSError, ValueError, TimeoutError) as error:
-            raise Unavailable(f"the container's shim does not take the connection: {error}") from error
+            raise Unavailable(
+                f"the container's shim does not take the connection: {error}"
+            ) from error
         failure = reply.get("error")
         if failure:
             raise error_for(ErrorKind(failure["kind"]), failure["message"], None, {})

@@ -19,7 +19,11 @@ _NOT_BUILT: Final = (
     "DeviceCgroupRules", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
     "BlkioDeviceWriteIOps", "CpuRealtimePeriod", "CpuRealtimeRuntime", "Cgroup", "MaskedPaths", "ReadonlyPaths",
 )  # fmt: skip
-_HARMLESS: Final = {"CgroupnsMode": {"", "host"}, "UsernsMode": {"", "host"}, "Isolation": {"", "default"}}
+_HARMLESS: Final = {
+    "CgroupnsMode": {"", "host"},
+    "UsernsMode": {"", "host"},
+    "Isolation": {"", "default"},
+}
 
 
 def size(text: str) -> int:
@@ -48,17 +52,25 @@ def validate(config: dict[str, Any], host: dict[str, Any], runtimes: dict[str, s
         raise InvalidArgument("Minimum memory limit allowed is 6MB")
     swap = host.get("MemorySwap") or 0
     if swap > 0 and memory and swap < memory:
-        raise InvalidArgument("Minimum memoryswap limit should be larger than memory limit, see usage")
+        raise InvalidArgument(
+            "Minimum memoryswap limit should be larger than memory limit, see usage"
+        )
     if swap > 0 and not memory:
-        raise InvalidArgument("You should always set the Memory limit when using Memoryswap limit, see usage")
+        raise InvalidArgument(
+            "You should always set the Memory limit when using Memoryswap limit, see usage"
+        )
     if (host.get("NanoCpus") or 0) and (host.get("CpuQuota") or host.get("CpuPeriod")):
         raise InvalidArgument("Conflicting options: Nano CPUs and CPU Period cannot both be set.")
     policy = host.get("RestartPolicy") or {}
     name = policy.get("Name") or ""
     if name not in _RESTARTS:
-        raise InvalidArgument(f"invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'")
+        raise InvalidArgument(
+            f"invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+        )
     if policy.get("MaximumRetryCount") and name != "on-failure":
-        raise InvalidArgument("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+        raise InvalidArgument(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        )
     if host.get("AutoRemove") and name not in {"", "no"}:
         raise InvalidArgument("can't create 'AutoRemove' container with restart policy")
     _validate_log(host)

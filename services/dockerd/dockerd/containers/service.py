@@ -28,8 +28,34 @@ from wire.errors import Conflict, EngineError, InvalidArgument, NotFound, NotMod
 
 logger = logging.getLogger(__name__)
 
-_ADJECTIVES: Final = ("brave", "calm", "eager", "gentle", "happy", "keen", "lucid", "noble", "quick", "sunny", "vivid", "wise")
-_NOUNS: Final = ("anchor", "beacon", "crane", "dock", "ferry", "gantry", "harbor", "jetty", "keel", "mast", "pier", "tug")
+_ADJECTIVES: Final = (
+    "brave",
+    "calm",
+    "eager",
+    "gentle",
+    "happy",
+    "keen",
+    "lucid",
+    "noble",
+    "quick",
+    "sunny",
+    "vivid",
+    "wise",
+)
+_NOUNS: Final = (
+    "anchor",
+    "beacon",
+    "crane",
+    "dock",
+    "ferry",
+    "gantry",
+    "harbor",
+    "jetty",
+    "keel",
+    "mast",
+    "pier",
+    "tug",
+)
 _FIRST_BACKOFF: Final = 0.1
 _LONGEST_BACKOFF: Final = 60.0
 _STABLE: Final = 10.0
@@ -137,7 +163,9 @@ class ContainerService:
     def _free_name(self) -> str:
         taken = {container.name for container in self.store}
         while True:
-            name = f"{secrets.choice(_ADJECTIVES)}_{secrets.choice(_NOUNS)}{secrets.randbelow(1000)}"
+            name = (
+                f"{secrets.choice(_ADJECTIVES)}_{secrets.choice(_NOUNS)}{secrets.randbelow(1000)}"
+            )
             if name not in taken:
                 return name
 
@@ -186,7 +214,10 @@ class ContainerService:
                 pid = await self._tasks.create(
                     container_id,
                     spec,
-                    {"com.docker/engine.bundle.path": container.directory, "dockyard/owner": self._owner},
+                    {
+                        "com.docker/engine.bundle.path": container.directory,
+                        "dockyard/owner": self._owner,
+                    },
                     image=container.image_name,
                     binary=self._runtimes.get(container.host.get("Runtime") or "", ""),
                     stdin=stdin,
@@ -258,7 +289,9 @@ class ContainerService:
         mode = hostconfig.network_mode(host)
         bindings = {
             key: tuple(
-                PortBinding(host_ip=each.get("HostIp") or "", host_port=str(each.get("HostPort") or ""))
+                PortBinding(
+                    host_ip=each.get("HostIp") or "", host_port=str(each.get("HostPort") or "")
+                )
                 for each in values or [{}]
             )
             for key, values in (host.get("PortBindings") or {}).items()
@@ -336,7 +369,9 @@ class ContainerService:
         )
         if mode == "host":
             spec["linux"]["sysctl"] = {
-                key: value for key, value in spec["linux"]["sysctl"].items() if not key.startswith("net.")
+                key: value
+                for key, value in spec["linux"]["sysctl"].items()
+                if not key.startswith("net.")
             }
         elif not privileged_ports_set(host):
             # As Docker since 20.10: any user may listen on any port of its own network, and ping.
@@ -361,7 +396,9 @@ class ContainerService:
             try:
                 await step()
             except (EngineError, OSError) as error:
-                logger.warning("clean-up failed", extra={"container": container_id, "error": str(error)})
+                logger.warning(
+                    "clean-up failed", extra={"container": container_id, "error": str(error)}
+                )
         merged = self.merged_dir(container)
         self._unmount(merged)
         with contextlib.suppress(OSError):
@@ -380,7 +417,12 @@ class ContainerService:
     async def _exited(self, container: Container, ended: Exited) -> None:
         started = _seconds(container.state["StartedAt"])
         container.state.update(
-            Status="exited", Running=False, Paused=False, Pid=0, ExitCode=ended.status, FinishedAt=moment(ended.at / 1e9)
+            Status="exited",
+            Running=False,
+            Paused=False,
+            Pid=0,
+            ExitCode=ended.status,
+            FinishedAt=moment(ended.at / 1e9),
         )
         restart = self._should_restart(container)
         auto_remove = bool(container.host.get("AutoRemove")) and not restart
@@ -418,7 +460,11 @@ class ContainerService:
         await asyncio.sleep(delay)
         async with container.lock:
             container.restarting = None
-            if not container.state["Restarting"] or container.manually_stopped or container.removing:
+            if (
+                not container.state["Restarting"]
+                or container.manually_stopped
+                or container.removing
+            ):
                 return
             container.state["Restarting"] = False
             with contextlib.suppress(EngineError):
@@ -450,7 +496,11 @@ class ContainerService:
         if condition not in {"", "not-running", "next-exit", "removed"}:
             raise InvalidArgument(f'invalid condition: "{condition}"')
         condition = condition or "not-running"
-        if condition == "not-running" and not container.running and not container.state["Restarting"]:
+        if (
+            condition == "not-running"
+            and not container.running
+            and not container.state["Restarting"]
+        ):
             return int(container.state["ExitCode"])
         waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         container.waiters.setdefault(condition, []).append(waiter)
@@ -577,7 +627,13 @@ class ContainerService:
         if container.removing:
             raise Conflict(f"removal of container {container.name} is already in progress")
         if (container.running or container.state["Restarting"]) and not force:
-            what = "paused" if container.state["Paused"] else "running" if container.running else "restarting"
+            what = (
+                "paused"
+                if container.state["Paused"]
+                else "running"
+                if container.running
+                else "restarting"
+            )
             raise Conflict(
                 f'cannot remove container "{container.name}": container is {what}: stop the container before removing'
                 " or force remove"
@@ -687,7 +743,9 @@ class ContainerService:
         """The bytes of its writable layer."""
         return await self._tasks.usage(container.container_id)
 
-    async def attach(self, reference: str, message: dict[str, Any], client: int) -> attach.HandedOver | None:
+    async def attach(
+        self, reference: str, message: dict[str, Any], client: int
+    ) -> attach.HandedOver | None:
         """Hand a client over, now or when the container starts."""
         container = self.store.get(reference)
         if not container.running:
@@ -737,12 +795,25 @@ class ContainerService:
             async with container.lock:
                 state = await self._tasks.state(container.container_id)
                 if container.running and (state is None or not state.running):
-                    ended = state.exited if state is not None and state.exited is not None else Exited(137, _now_ns())
+                    ended = (
+                        state.exited
+                        if state is not None and state.exited is not None
+                        else Exited(137, _now_ns())
+                    )
                     await self._exited(container, ended)
-                elif state is not None and state.running and not container.running and not container.removing:
+                elif (
+                    state is not None
+                    and state.running
+                    and not container.running
+                    and not container.removing
+                ):
                     # Started by a daemon that died before it could write that down.
                     container.state.update(
-                        Status="running", Running=True, Paused=state.paused, Pid=state.pid, StartedAt=now()
+                        Status="running",
+                        Running=True,
+                        Paused=state.paused,
+                        Pid=state.pid,
+                        StartedAt=now(),
                     )
                     container.save()
                 elif state is not None and not container.running:
@@ -752,7 +823,9 @@ class ContainerService:
         """At the daemon's start: containers whose policy says so and that do not run are started."""
         for container in self.store:
             name = (container.host.get("RestartPolicy") or {}).get("Name") or "no"
-            wanted = name == "always" or (name == "unless-stopped" and not container.manually_stopped)
+            wanted = name == "always" or (
+                name == "unless-stopped" and not container.manually_stopped
+            )
             started = container.state["StartedAt"] != "0001-01-01T00:00:00Z"
             if (wanted and started and not container.running) or container.state["Restarting"]:
                 if container.restarting is None:
@@ -766,8 +839,14 @@ class ContainerService:
     # -- inside
 
     def _event(self, container: Container, action: str, more: dict[str, str] | None = None) -> None:
-        attributes = {**(container.config.get("Labels") or {}), "image": container.image_name, "name": container.name}
-        self._events.publish("container", action, container.container_id, {**attributes, **(more or {})})
+        attributes = {
+            **(container.config.get("Labels") or {}),
+            "image": container.image_name,
+            "name": container.name,
+        }
+        self._events.publish(
+            "container", action, container.container_id, {**attributes, **(more or {})}
+        )
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -31,7 +31,9 @@ class ContainerStore:
             except FileNotFoundError:
                 shutil.rmtree(directory, ignore_errors=True)
             except (OSError, ValueError, TypeError, KeyError) as error:
-                logger.warning("container record unreadable", extra={"path": directory, "error": str(error)})
+                logger.warning(
+                    "container record unreadable", extra={"path": directory, "error": str(error)}
+                )
             else:
                 self.add(container)
 

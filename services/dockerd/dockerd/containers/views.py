@@ -14,7 +14,11 @@ from dockerd.networks.model import Attachment
 
 
 def inspect(
-    container: Container, networks: NetworkController, layers: tuple[list[str], str, str] | None, merged: str, execs: list[str]
+    container: Container,
+    networks: NetworkController,
+    layers: tuple[list[str], str, str] | None,
+    merged: str,
+    execs: list[str],
 ) -> dict[str, Any]:
     """GET /containers/{id}/json; ``layers`` are lower directories, upper and work directory."""
     attachment = networks.attachment(container.container_id) if container.running else None
@@ -69,11 +73,17 @@ def _host(container: Container) -> dict[str, Any]:
         "MemoryReservation": 0, "MemorySwap": 0, "MemorySwappiness": None, "OomKillDisable": None, "PidsLimit": None,
         "Ulimits": [],
     }  # fmt: skip
-    found = {**defaults, **{key: value for key, value in container.host.items() if value not in (None, "")}}
+    found = {
+        **defaults,
+        **{key: value for key, value in container.host.items() if value not in (None, "")},
+    }
     if found["NetworkMode"] == "default":
         found["NetworkMode"] = "bridge"
     if not (found.get("LogConfig") or {}).get("Type"):
-        found["LogConfig"] = {"Type": "json-file", "Config": (found.get("LogConfig") or {}).get("Config") or {}}
+        found["LogConfig"] = {
+            "Type": "json-file",
+            "Config": (found.get("LogConfig") or {}).get("Config") or {},
+        }
     if not (found.get("RestartPolicy") or {}).get("Name"):
         found["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
     if found["Memory"] and not found["MemorySwap"]:
@@ -101,7 +111,9 @@ def _network_settings(
             found["Networks"][mode] = _endpoint(mode, networks)
         return found
     found.update(
-        SandboxID=attachment.sandbox_id, SandboxKey=attachment.netns_path or "", Ports=dict(attachment.ports)
+        SandboxID=attachment.sandbox_id,
+        SandboxKey=attachment.netns_path or "",
+        Ports=dict(attachment.ports),
     )
     for record in attachment.endpoints:
         entry = _endpoint(record.network_name, networks)
@@ -169,7 +181,9 @@ def status(container: Container) -> str:
     if state["Running"]:
         since = _human(time.time() - _seconds(state["StartedAt"]))
         return f"Up {since} (Paused)" if state["Paused"] else f"Up {since}"
-    ago = _human(time.time() - _seconds(state["FinishedAt"])) if state["FinishedAt"] != NEVER else ""
+    ago = (
+        _human(time.time() - _seconds(state["FinishedAt"])) if state["FinishedAt"] != NEVER else ""
+    )
     if state["Restarting"]:
         return f"Restarting ({state['ExitCode']}) {ago} ago"
     if state["Status"] == "created":

@@ -51,7 +51,11 @@ class Waits:
                 if container is None:
                     # It was removed while nobody looked: that is what was waited for.
                     answer = {"StatusCode": 0}
-                elif condition == "next-exit" and container.state["Status"] == "exited" and ".resumed" in name:
+                elif (
+                    condition == "next-exit"
+                    and container.state["Status"] == "exited"
+                    and ".resumed" in name
+                ):
                     answer = {"StatusCode": container.state["ExitCode"]}
                 else:
                     answer = {"StatusCode": await self._containers.wait(container_id, condition)}

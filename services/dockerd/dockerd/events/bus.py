@@ -44,7 +44,9 @@ class EventBus:
         try:
             if since is not None:
                 for event in tuple(self._recent):
-                    if event["timeNano"] / 1e9 >= since and (until is None or event["timeNano"] / 1e9 <= until):
+                    if event["timeNano"] / 1e9 >= since and (
+                        until is None or event["timeNano"] / 1e9 <= until
+                    ):
                         yield event
             while True:
                 left = None if until is None else until - time.time()

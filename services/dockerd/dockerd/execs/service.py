@@ -55,7 +55,9 @@ class ExecService:
         if not container.running:
             raise Conflict(f"container {container.container_id} is not running")
         if container.state["Paused"]:
-            raise Conflict(f"Container {container.container_id} is paused, unpause the container before exec")
+            raise Conflict(
+                f"Container {container.container_id} is paused, unpause the container before exec"
+            )
         if not config.get("Cmd"):
             raise InvalidArgument("No exec command specified")
         exec_id = secrets.token_hex(32)
@@ -94,7 +96,13 @@ class ExecService:
         ]
 
     async def start(
-        self, exec_id: str, *, detach: bool, terminal: bool, message: dict[str, Any] | None, client: int | None
+        self,
+        exec_id: str,
+        *,
+        detach: bool,
+        terminal: bool,
+        message: dict[str, Any] | None,
+        client: int | None,
     ) -> None:
         """Start; the client, if any, is handed to the shim first and hears of a failure there."""
         found = self.get(exec_id)
@@ -111,7 +119,10 @@ class ExecService:
         privileged = bool(config.get("Privileged") or host.get("Privileged"))
         process = builder.process(
             args=list(config["Cmd"]),
-            env=[*builder.environment(container.config, container.config.get("Hostname") or ""), *(config.get("Env") or [])],
+            env=[
+                *builder.environment(container.config, container.config.get("Hostname") or ""),
+                *(config.get("Env") or []),
+            ],
             cwd=config.get("WorkingDir") or container.config.get("WorkingDir") or "/",
             user=config.get("User") or container.config.get("User") or "",
             groups=host.get("GroupAdd") or [],
@@ -175,10 +186,18 @@ class ExecService:
 
     def _event(self, found: Exec, action: str, more: dict[str, str] | None = None) -> None:
         container = found.container
-        attributes = {"image": container.image_name, "name": container.name, "execID": found.exec_id}
-        self._events.publish("container", action, container.container_id, {**attributes, **(more or {})})
+        attributes = {
+            "image": container.image_name,
+            "name": container.name,
+            "execID": found.exec_id,
+        }
+        self._events.publish(
+            "container", action, container.container_id, {**attributes, **(more or {})}
+        )
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._background.add(task)
-        task.add_done_callback(lambda done: (self._background.discard(done), done.cancelled() or done.exception()))
+        task.add_done_callback(
+            lambda done: (self._background.discard(done), done.cancelled() or done.exception())
+        )

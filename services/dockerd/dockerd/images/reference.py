@@ -8,10 +8,14 @@ from typing import Final
 
 from wire.errors import InvalidArgument
 
-_PATH: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_PATH: Final = re.compile(
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+)
 _TAG: Final = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
+_HOST: Final = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,9 @@ class Reference:
     @property
     def familiar(self) -> str:
         """As users write it: ``busybox:latest``."""
-        return self.familiar_name + (f"@{self.digest}" if self.digest else f":{self.tag or 'latest'}")
+        return self.familiar_name + (
+            f"@{self.digest}" if self.digest else f":{self.tag or 'latest'}"
+        )
 
 
 def parse(text: str) -> Reference:
@@ -55,7 +61,11 @@ def parse(text: str) -> Reference:
     path, _, tag = rest.partition(":")
     if path.lower() != path:
         raise InvalidArgument("invalid reference format: repository name must be lowercase")
-    if not _PATH.fullmatch(path) or not _HOST.fullmatch(host) or (":" in rest and not _TAG.fullmatch(tag)):
+    if (
+        not _PATH.fullmatch(path)
+        or not _HOST.fullmatch(host)
+        or (":" in rest and not _TAG.fullmatch(tag))
+    ):
         raise InvalidArgument("invalid reference format")
     if host == "docker.io" and "/" not in path:
         path = f"library/{path}"

@@ -79,7 +79,10 @@ class ImageStore:
     async def list(self) -> list[Image]:
         """All images, one entry for each id."""
         response = await self._containerd.call(
-            "images.v1.Images", "List", images_pb2.ListImagesRequest(), images_pb2.ListImagesResponse
+            "images.v1.Images",
+            "List",
+            images_pb2.ListImagesRequest(),
+            images_pb2.ListImagesResponse,
         )
         found: dict[str, Image] = {}
         for each in response.images:
@@ -142,7 +145,10 @@ class ImageStore:
         try:
             full = parse(reference).full
             response = await self._containerd.call(
-                "images.v1.Images", "Get", images_pb2.GetImageRequest(name=full), images_pb2.GetImageResponse
+                "images.v1.Images",
+                "Get",
+                images_pb2.GetImageRequest(name=full),
+                images_pb2.GetImageResponse,
             )
             image = await self._image(response.image)
         except (NotFound, InvalidArgument):
@@ -172,7 +178,9 @@ class ImageStore:
                 images_pb2.UpdateImageResponse,
             )
 
-    async def remove(self, reference: str, users: dict[str, str], *, force: bool) -> list[dict[str, str]]:
+    async def remove(
+        self, reference: str, users: dict[str, str], *, force: bool
+    ) -> list[dict[str, str]]:
         """Untag or delete, by Docker's rules; ``users`` maps containers' ids to the image ids they use."""
         image = await self.find(reference)
         short = image.image_id[7:19]
@@ -191,7 +199,7 @@ class ImageStore:
                     f"conflict: unable to delete {short} (must be forced) - image is being used by stopped container {using[0][:12]}"
                 )
             raise Conflict(
-                f"conflict: unable to remove repository reference \"{reference}\" (must force) - container {using[0][:12]}"
+                f'conflict: unable to remove repository reference "{reference}" (must force) - container {using[0][:12]}'
                 f" is using its referenced image {short}"
             )
         last = len(doomed) == len(image.names)
@@ -206,7 +214,10 @@ class ImageStore:
             )
         for name in doomed:
             await self._containerd.call(
-                "images.v1.Images", "Delete", images_pb2.DeleteImageRequest(name=name, sync=last), Empty
+                "images.v1.Images",
+                "Delete",
+                images_pb2.DeleteImageRequest(name=name, sync=last),
+                Empty,
             )
             if not name.startswith(_UNNAMED):
                 answer.append({"Untagged": parse(name).familiar})
@@ -216,7 +227,9 @@ class ImageStore:
 
     # -- transfers
 
-    async def pull(self, reference: str, auth: dict[str, str] | None) -> AsyncIterator[progress_pb2.Progress]:
+    async def pull(
+        self, reference: str, auth: dict[str, str] | None
+    ) -> AsyncIterator[progress_pb2.Progress]:
         """Pull; yields containerd's progress."""
         full = parse(reference).full
         resolver = registry_pb2.RegistryResolver()
@@ -239,7 +252,9 @@ class ImageStore:
                 await asyncio.gather(answering, return_exceptions=True)
                 auth_stream.close()
 
-    async def load(self, chunks: AsyncIterator[bytes], name: str = "") -> AsyncIterator[progress_pb2.Progress]:
+    async def load(
+        self, chunks: AsyncIterator[bytes], name: str = ""
+    ) -> AsyncIterator[progress_pb2.Progress]:
         """Import an archive; yields a notice for each image."""
         stream = await _Stream.open(self._containerd)
         loop = asyncio.get_running_loop()
@@ -285,7 +300,9 @@ class ImageStore:
             await asyncio.gather(running, return_exceptions=True)
             stream.close()
 
-    async def _transfer(self, source: Any, destination: Any) -> AsyncIterator[progress_pb2.Progress]:
+    async def _transfer(
+        self, source: Any, destination: Any
+    ) -> AsyncIterator[progress_pb2.Progress]:
         progress = await _Stream.open(self._containerd)
         request = transfer_pb2.TransferRequest(
             source=typeurl.pack(source),
@@ -312,7 +329,9 @@ class ImageStore:
         manifest = await self._manifest(record.target)
         digest = manifest["config"]["digest"]
         config = await self._document(digest)
-        return Image(image_id=digest, target=record.target, config=config, layers=manifest["layers"])
+        return Image(
+            image_id=digest, target=record.target, config=config, layers=manifest["layers"]
+        )
 
     async def _manifest(self, target: descriptor_pb2.Descriptor) -> dict[str, Any]:
         document = await self._document(target.digest)
@@ -321,7 +340,10 @@ class ImageStore:
                 break
             for entry in document["manifests"]:
                 platform = entry.get("platform") or {}
-                if platform.get("os", "linux") == "linux" and platform.get("architecture", "amd64") == "amd64":
+                if (
+                    platform.get("os", "linux") == "linux"
+                    and platform.get("architecture", "amd64") == "amd64"
+                ):
                     document = await self._document(entry["digest"])
                     break
             else:

@@ -102,4 +102,3 @@ async def follow(path: str, tail: int | None, ended: Callable[[], bool]) -> Asyn
             await asyncio.sleep(_PAUSE)
     finally:
         file.close()
-

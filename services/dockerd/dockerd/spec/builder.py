@@ -59,12 +59,17 @@ def process(
         "args": args,
         "user": identity,
         "capabilities": {"bounding": names, "permitted": own, "effective": own},
-        "noNewPrivileges": "no-new-privileges" in _flags(host) or "no-new-privileges=true" in _flags(host)
+        "noNewPrivileges": "no-new-privileges" in _flags(host)
+        or "no-new-privileges=true" in _flags(host)
         or "no-new-privileges:true" in _flags(host),
     }
     if host.get("Ulimits"):
         document["rlimits"] = [
-            {"type": f"RLIMIT_{each['Name'].upper()}", "soft": _unsigned(each["Soft"]), "hard": _unsigned(each["Hard"])}
+            {
+                "type": f"RLIMIT_{each['Name'].upper()}",
+                "soft": _unsigned(each["Soft"]),
+                "hard": _unsigned(each["Hard"]),
+            }
             for each in host["Ulimits"]
         ]
     if host.get("OomScoreAdj"):
@@ -171,8 +176,13 @@ def resource_limits(host: dict[str, Any], *, privileged: bool = False) -> dict[s
     if host.get("NanoCpus"):
         cpu["period"] = 100_000
         cpu["quota"] = host["NanoCpus"] // 10_000
-    for source, target in (("CpuShares", "shares"), ("CpuPeriod", "period"), ("CpuQuota", "quota"),
-                           ("CpusetCpus", "cpus"), ("CpusetMems", "mems")):
+    for source, target in (
+        ("CpuShares", "shares"),
+        ("CpuPeriod", "period"),
+        ("CpuQuota", "quota"),
+        ("CpusetCpus", "cpus"),
+        ("CpusetMems", "mems"),
+    ):
         if host.get(source):
             cpu[target] = host[source]
     found: dict[str, Any] = {"memory": memory, "cpu": cpu}
@@ -186,7 +196,13 @@ def resource_limits(host: dict[str, Any], *, privileged: bool = False) -> dict[s
         found["devices"] = [
             {"allow": False, "access": "rwm"},
             *(
-                {"allow": True, "type": each["type"], "major": each["major"], "minor": each["minor"], "access": "rwm"}
+                {
+                    "allow": True,
+                    "type": each["type"],
+                    "major": each["major"],
+                    "minor": each["minor"],
+                    "access": "rwm",
+                }
                 for each in _devices(host)
             ),
         ]
@@ -216,20 +232,39 @@ def _namespaces(netns: str | None, joined: dict[str, str]) -> list[dict[str, str
     return found
 
 
-def _default_mounts(host: dict[str, Any], own: list[dict[str, Any]], *, privileged: bool) -> list[dict[str, Any]]:
+def _default_mounts(
+    host: dict[str, Any], own: list[dict[str, Any]], *, privileged: bool
+) -> list[dict[str, Any]]:
     guarded = ["nosuid", "noexec", "nodev"]
     write = "rw" if privileged else "ro"
     found: list[dict[str, Any]] = [
         {"destination": "/proc", "type": "proc", "source": "proc", "options": guarded},
-        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
-         "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
-        {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
-         "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
+        {
+            "destination": "/dev",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        },
+        {
+            "destination": "/dev/pts",
+            "type": "devpts",
+            "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
         {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*guarded, write]},
-        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [write, *guarded]},
+        {
+            "destination": "/sys/fs/cgroup",
+            "type": "cgroup",
+            "source": "cgroup",
+            "options": [write, *guarded],
+        },
         {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": guarded},
-        {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",  # noqa: S108 - inside the container
-         "options": [*guarded, "mode=1777", f"size={host.get('ShmSize') or _SHM}"]},
+        {
+            "destination": "/dev/shm",
+            "type": "tmpfs",
+            "source": "shm",  # noqa: S108 - inside the container
+            "options": [*guarded, "mode=1777", f"size={host.get('ShmSize') or _SHM}"],
+        },
     ]
     covered = {each["destination"] for each in own}
     return [each for each in found if each["destination"] not in covered]
@@ -242,17 +277,21 @@ def _devices(host: dict[str, Any]) -> list[dict[str, Any]]:
         try:
             status = os.stat(path)
         except OSError:
-            raise InvalidArgument(f'error gathering device information while adding custom device "{path}": no such file or directory') from None
+            raise InvalidArgument(
+                f'error gathering device information while adding custom device "{path}": no such file or directory'
+            ) from None
         kind = "b" if status.st_mode & 0o170000 == 0o060000 else "c"
-        found.append({
-            "path": each.get("PathInContainer") or path,
-            "type": kind,
-            "major": os.major(status.st_rdev),
-            "minor": os.minor(status.st_rdev),
-            "fileMode": status.st_mode & 0o777,
-            "uid": status.st_uid,
-            "gid": status.st_gid,
-        })
+        found.append(
+            {
+                "path": each.get("PathInContainer") or path,
+                "type": kind,
+                "major": os.major(status.st_rdev),
+                "minor": os.minor(status.st_rdev),
+                "fileMode": status.st_mode & 0o777,
+                "uid": status.st_uid,
+                "gid": status.st_gid,
+            }
+        )
     return found
 
 
@@ -260,8 +299,17 @@ def _host_devices() -> list[dict[str, Any]]:
     """Every device of the host's /dev, for a privileged container; terminals and shared memory have their own mounts."""
     found = []
     pending = ["/dev"]
-    skipped = {"/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console", "/dev/ptmx", "/dev/fd", "/dev/stdin",  # noqa: S108
-               "/dev/stdout", "/dev/stderr"}
+    skipped = {
+        "/dev/pts",
+        "/dev/shm",
+        "/dev/mqueue",
+        "/dev/console",
+        "/dev/ptmx",
+        "/dev/fd",
+        "/dev/stdin",  # noqa: S108
+        "/dev/stdout",
+        "/dev/stderr",
+    }
     while pending:
         with os.scandir(pending.pop()) as entries:
             for entry in entries:
@@ -273,15 +321,17 @@ def _host_devices() -> list[dict[str, Any]]:
                 status = entry.stat()
                 kind = status.st_mode & 0o170000
                 if kind in {0o060000, 0o020000}:
-                    found.append({
-                        "path": entry.path,
-                        "type": "b" if kind == 0o060000 else "c",
-                        "major": os.major(status.st_rdev),
-                        "minor": os.minor(status.st_rdev),
-                        "fileMode": status.st_mode & 0o777,
-                        "uid": status.st_uid,
-                        "gid": status.st_gid,
-                    })
+                    found.append(
+                        {
+                            "path": entry.path,
+                            "type": "b" if kind == 0o060000 else "c",
+                            "major": os.major(status.st_rdev),
+                            "minor": os.minor(status.st_rdev),
+                            "fileMode": status.st_mode & 0o777,
+                            "uid": status.st_uid,
+                            "gid": status.st_gid,
+                        }
+                    )
     return found
 
 
@@ -295,19 +345,35 @@ def default_seccomp(names: tuple[str, ...]) -> dict[str, Any]:
     rules: list[dict[str, Any]] = [
         {"names": sorted(set(allowed)), "action": "SCMP_ACT_ALLOW"},
         # Every address family but the one that talks to the hypervisor.
-        {"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_LT"}]},
-        {"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_GT"}]},
+        {
+            "names": ["socket"],
+            "action": "SCMP_ACT_ALLOW",
+            "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_LT"}],
+        },
+        {
+            "names": ["socket"],
+            "action": "SCMP_ACT_ALLOW",
+            "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_GT"}],
+        },
         {"names": ["socketcall"], "action": "SCMP_ACT_ALLOW"},
         *(
-            {"names": ["personality"], "action": "SCMP_ACT_ALLOW",
-             "args": [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"}]}
+            {
+                "names": ["personality"],
+                "action": "SCMP_ACT_ALLOW",
+                "args": [{"index": 0, "value": value, "op": "SCMP_CMP_EQ"}],
+            }
             for value in (0, 8, 0x20000, 0x20008, 0xFFFFFFFF)
         ),
     ]
     if "CAP_SYS_ADMIN" not in names:
         rules += [
-            {"names": ["clone"], "action": "SCMP_ACT_ALLOW",
-             "args": [{"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]},
+            {
+                "names": ["clone"],
+                "action": "SCMP_ACT_ALLOW",
+                "args": [
+                    {"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
+                ],
+            },
             # The flags of clone3 are behind a pointer: ENOSYS makes libraries use clone.
             {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
         ]
@@ -325,7 +391,9 @@ def resolve_user(rootfs: str, user: str, groups: list[str]) -> dict[str, Any]:
     name, _, group = user.partition(":")
     uid, gid, login = 0, 0, "root"
     if name:
-        found = next((row for row in passwd if len(row) >= 4 and (row[0] == name or row[2] == name)), None)
+        found = next(
+            (row for row in passwd if len(row) >= 4 and (row[0] == name or row[2] == name)), None
+        )
         if found is not None:
             uid, gid, login = int(found[2]), int(found[3]), found[0]
         elif name.isdigit():
@@ -339,7 +407,11 @@ def resolve_user(rootfs: str, user: str, groups: list[str]) -> dict[str, Any]:
     extra += [_group(table, each) for each in groups]
     if uid > (1 << 31) - 1 or gid > (1 << 31) - 1:
         raise InvalidArgument("uids and gids must be in range 0-2147483647")
-    return {"uid": uid, "gid": gid, "additionalGids": sorted({gid, *extra} if extra or not user else set(extra))}
+    return {
+        "uid": uid,
+        "gid": gid,
+        "additionalGids": sorted({gid, *extra} if extra or not user else set(extra)),
+    }
 
 
 def _group(table: list[list[str]], name: str) -> int:

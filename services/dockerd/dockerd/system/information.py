@@ -19,7 +19,9 @@ VERSION: Final = "28.2.0"
 class SystemService:
     """Answers about the whole daemon."""
 
-    def __init__(self, config: Config, daemon_id: str, containers: ContainerService, images: ImageStore) -> None:
+    def __init__(
+        self, config: Config, daemon_id: str, containers: ContainerService, images: ImageStore
+    ) -> None:
         self._config = config
         self._id = daemon_id
         self._containers = containers
@@ -101,7 +103,12 @@ class SystemService:
             "IndexServerAddress": "https://index.docker.io/v1/",
             "RegistryConfig": {
                 "IndexConfigs": {
-                    "docker.io": {"Mirrors": [], "Name": "docker.io", "Official": True, "Secure": True}
+                    "docker.io": {
+                        "Mirrors": [],
+                        "Name": "docker.io",
+                        "Official": True,
+                        "Secure": True,
+                    }
                 },
                 "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],
                 "Mirrors": [],

@@ -53,10 +53,17 @@ class VolumeStore:
         """Where its data is."""
         return f"{self._root}/{name}/_data"
 
-    def create(self, name: str = "", labels: dict[str, str] | None = None, options: dict[str, str] | None = None) -> Volume:
+    def create(
+        self,
+        name: str = "",
+        labels: dict[str, str] | None = None,
+        options: dict[str, str] | None = None,
+    ) -> Volume:
         """A new volume, or the existing one of that name; raises InvalidArgument in Docker's words."""
         if options:
-            raise InvalidArgument(f'invalid option: "{next(iter(options))}": options of the local driver are not supported yet')
+            raise InvalidArgument(
+                f'invalid option: "{next(iter(options))}": options of the local driver are not supported yet'
+            )
         if not name:
             name = secrets.token_hex(32)
             labels = {**(labels or {}), ANONYMOUS_LABEL: ""}

@@ -37,7 +37,11 @@ async def list_containers(request: Request, containers: Containers) -> JSONRespo
     show_all = params.boolean(request, "all") or "status" in wanted or "exited" in wanted
     limit = params.integer(request, "limit") or 0
     found = sorted(containers.store, key=lambda each: each.created, reverse=True)
-    found = [each for each in found if (show_all or limit or each.running) and _matches(each, wanted, containers)]
+    found = [
+        each
+        for each in found
+        if (show_all or limit or each.running) and _matches(each, wanted, containers)
+    ]
     if limit > 0:
         found = found[:limit]
     sized = params.boolean(request, "size")
@@ -71,7 +75,9 @@ def _matches(container: Container, wanted: dict[str, list[str]], service: Contai
     for key, values in wanted.items():
         if key == "label":
             if not all(
-                labels.get(value.partition("=")[0]) == value.partition("=")[2] if "=" in value else value in labels
+                labels.get(value.partition("=")[0]) == value.partition("=")[2]
+                if "=" in value
+                else value in labels
                 for value in values
             ):
                 return False
@@ -101,7 +107,9 @@ async def prune(request: Request, containers: Containers) -> JSONResponse:
 
 
 @router.get("/containers/{reference}/json")
-async def inspect(reference: str, request: Request, containers: Containers, execs: Execs) -> JSONResponse:
+async def inspect(
+    reference: str, request: Request, containers: Containers, execs: Execs
+) -> JSONResponse:
     """`docker inspect`."""
     container = containers.store.get(reference)
     document = views.inspect(
@@ -127,14 +135,18 @@ async def start(reference: str, containers: Containers) -> Response:
 @router.post("/containers/{reference}/stop")
 async def stop(reference: str, request: Request, containers: Containers) -> Response:
     """`docker stop`."""
-    await containers.stop(reference, params.integer(request, "t"), request.query_params.get("signal") or "")
+    await containers.stop(
+        reference, params.integer(request, "t"), request.query_params.get("signal") or ""
+    )
     return Response(status_code=204)
 
 
 @router.post("/containers/{reference}/restart")
 async def restart(reference: str, request: Request, containers: Containers) -> Response:
     """`docker restart`."""
-    await containers.restart(reference, params.integer(request, "t"), request.query_params.get("signal") or "")
+    await containers.restart(
+        reference, params.integer(request, "t"), request.query_params.get("signal") or ""
+    )
     return Response(status_code=204)
 
 
@@ -169,7 +181,9 @@ async def rename(reference: str, request: Request, containers: Containers) -> Re
 @router.post("/containers/{reference}/resize")
 async def resize(reference: str, request: Request, containers: Containers) -> Response:
     """The client's terminal has another size."""
-    await containers.resize(reference, params.integer(request, "h") or 0, params.integer(request, "w") or 0)
+    await containers.resize(
+        reference, params.integer(request, "h") or 0, params.integer(request, "w") or 0
+    )
     return Response(status_code=200)
 
 
@@ -202,7 +216,9 @@ async def remove(reference: str, request: Request, containers: Containers) -> Re
 
 
 @router.post("/containers/{reference}/wait")
-async def wait(reference: str, request: Request, containers: Containers, waits: PendingWaits) -> Response:
+async def wait(
+    reference: str, request: Request, containers: Containers, waits: PendingWaits
+) -> Response:
     """Answered when the condition holds, by this daemon or the next."""
     container = containers.store.get(reference)
     condition = request.query_params.get("condition") or "not-running"
@@ -255,7 +271,9 @@ async def logs(reference: str, request: Request, containers: Containers) -> Stre
     async def chunks() -> AsyncIterator[bytes]:
         if following:
             entries = jsonfile.follow(
-                container.log_path, tail, lambda: not container.running and not container.state["Restarting"]
+                container.log_path,
+                tail,
+                lambda: not container.running and not container.state["Restarting"],
             )
         else:
             entries = _listed(container.log_path, tail)
@@ -316,7 +334,9 @@ async def start_exec(exec_id: str, request: Request, execs: Execs) -> Response:
 @router.post("/exec/{exec_id}/resize")
 async def resize_exec(exec_id: str, request: Request, execs: Execs) -> Response:
     """The client's terminal has another size."""
-    await execs.resize(exec_id, params.integer(request, "h") or 0, params.integer(request, "w") or 0)
+    await execs.resize(
+        exec_id, params.integer(request, "h") or 0, params.integer(request, "w") or 0
+    )
     return Response(status_code=200)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from dockerd.api import params
+from dockerd.api import params, streams
 from dockerd.api.deps import Containers, Events, Images
 from dockerd.containers.views import image_summary
 from dockerd.images.progress import PullProgress
@@ -31,7 +31,9 @@ router = APIRouter()
 @router.get("/images/json")
 async def list_images(request: Request, images: Images, containers: Containers) -> JSONResponse:
     """`docker images`."""
-    wanted = params.filters(request, frozenset({"reference", "dangling", "label", "before", "since", "until"}))
+    wanted = params.filters(
+        request, frozenset({"reference", "dangling", "label", "before", "since", "until"})
+    )
     for key in ("before", "since", "until"):
         if key in wanted:
             raise InvalidArgument(f"filter '{key}' is not supported yet")
@@ -48,7 +50,9 @@ async def list_images(request: Request, images: Images, containers: Containers) 
         if "dangling" in wanted and (not tags) != (wanted["dangling"][0].lower() in {"true", "1"}):
             continue
         if not all(
-            labels.get(value.partition("=")[0]) == value.partition("=")[2] if "=" in value else value in labels
+            labels.get(value.partition("=")[0]) == value.partition("=")[2]
+            if "=" in value
+            else value in labels
             for value in wanted.get("label", [])
         ):
             continue
@@ -79,7 +83,9 @@ async def create(request: Request, images: Images, events: Events) -> Response:
 
     async def lines() -> AsyncIterator[bytes]:
         progress = PullProgress(parsed)
-        yield _line({"status": f"Pulling from {parsed.path}", "id": parsed.digest or parsed.tag or "latest"})
+        yield _line(
+            {"status": f"Pulling from {parsed.path}", "id": parsed.digest or parsed.tag or "latest"}
+        )
         try:
             async for notice in images.pull(reference, auth):
                 for entry in progress.translate(notice):
@@ -131,7 +137,9 @@ def _auth(request: Request) -> dict[str, str] | None:
     if not text:
         return None
     try:
-        document: dict[str, str] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        document: dict[str, str] = json.loads(
+            base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        )
     except ValueError:
         raise InvalidArgument("invalid X-Registry-Auth header") from None
     return document if document.get("username") or document.get("identitytoken") else None
@@ -159,7 +167,7 @@ async def load(request: Request, images: Images) -> Response:
         except EngineError as error:
             yield _failure(error.message)
 
-    return StreamingResponse(lines(), media_type="application/json")
+    return streams.WhileReading(lines(), media_type="application/json")
 
 
 @router.get("/images/get")
@@ -200,7 +208,10 @@ async def inspect(reference: str, images: Images) -> JSONResponse:
             "Os": config.get("os"),
             "Size": image.size,
             "GraphDriver": {"Name": "overlay2", "Data": None},
-            "RootFS": {"Type": "layers", "Layers": (config.get("rootfs") or {}).get("diff_ids") or []},
+            "RootFS": {
+                "Type": "layers",
+                "Layers": (config.get("rootfs") or {}).get("diff_ids") or [],
+            },
             "Metadata": {"LastTagTime": "0001-01-01T00:00:00Z"},
             "Descriptor": {
                 "mediaType": image.target.media_type,
@@ -262,11 +273,13 @@ async def remove(
                 f"conflict: unable to delete {reference} (cannot be forced) - image is being used by running container"
                 f" {container_id[:12]}"
                 if image.image_id[7:].startswith(reference.removeprefix("sha256:"))
-                else f"conflict: unable to remove repository reference \"{reference}\" (must force) - container"
+                else f'conflict: unable to remove repository reference "{reference}" (must force) - container'
                 f" {container_id[:12]} is using its referenced image {short}"
             )
     answer = await images.remove(reference, users, force=params.boolean(request, "force"))
     for entry in answer:
         for key, value in entry.items():
-            events.publish("image", "delete" if key == "Deleted" else "untag", value, {"name": value})
+            events.publish(
+                "image", "delete" if key == "Deleted" else "untag", value, {"name": value}
+            )
     return JSONResponse(answer)

@@ -56,7 +56,9 @@ def _view(view: NetworkView, *, containers: bool) -> dict[str, Any]:
 @router.get("/networks")
 async def list_networks(request: Request, containers: Containers) -> JSONResponse:
     """`docker network ls`."""
-    wanted = params.filters(request, frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"}))
+    wanted = params.filters(
+        request, frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
+    )
     found = []
     for view in containers.networks.list_networks():
         network = view.network

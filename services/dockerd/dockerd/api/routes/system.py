@@ -27,7 +27,9 @@ async def ping(request: Request) -> Response:
         "Cache-Control": "no-cache, no-store, must-revalidate",
         "Pragma": "no-cache",
     }
-    return Response("" if request.method == "HEAD" else "OK", headers=headers, media_type="text/plain")
+    return Response(
+        "" if request.method == "HEAD" else "OK", headers=headers, media_type="text/plain"
+    )
 
 
 @router.get("/version")
@@ -61,7 +63,10 @@ def _matches(event: dict[str, Any], wanted: dict[str, list[str]]) -> bool:
     attributes = event["Actor"]["Attributes"]
     for key, values in wanted.items():
         if key == "event":
-            found = any(event["Action"] == value or event["Action"].startswith(f"{value}:") for value in values)
+            found = any(
+                event["Action"] == value or event["Action"].startswith(f"{value}:")
+                for value in values
+            )
         elif key == "type":
             found = event["Type"] in values
         elif key in {"container", "image", "volume", "network"}:
@@ -93,7 +98,9 @@ async def disk_usage(containers: Containers, images: Images) -> JSONResponse:
         {
             "LayersSize": sum(image.size for image in found),
             "Images": [image_summary(image, int(image.image_id in used)) for image in found],
-            "Containers": [summary(container, containers.networks) for container in containers.store],
+            "Containers": [
+                summary(container, containers.networks) for container in containers.store
+            ],
             "Volumes": [
                 {
                     "Name": volume.name,
@@ -103,7 +110,10 @@ async def disk_usage(containers: Containers, images: Images) -> JSONResponse:
                     "Labels": volume.labels,
                     "Scope": "local",
                     "Options": None,
-                    "UsageData": {"Size": -1, "RefCount": len(containers.volume_users(volume.name))},
+                    "UsageData": {
+                        "Size": -1,
+                        "RefCount": len(containers.volume_users(volume.name)),
+                    },
                 }
                 for volume in volumes
             ],
@@ -118,7 +128,7 @@ async def plugins() -> JSONResponse:
     return JSONResponse([])
 
 
-_SWARM = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again."
+_SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
 
 
 @router.api_route("/swarm", methods=["GET"])

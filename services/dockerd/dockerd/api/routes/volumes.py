@@ -58,7 +58,9 @@ async def create(request: Request, containers: Containers, events: Events) -> JS
     document = await params.body(request)
     driver = document.get("Driver") or "local"
     if driver != "local":
-        raise InvalidArgument(f'error looking up volume plugin {driver}: plugin "{driver}" not found')
+        raise InvalidArgument(
+            f'error looking up volume plugin {driver}: plugin "{driver}" not found'
+        )
     volume = containers.volumes.create(
         document.get("Name") or "", document.get("Labels"), document.get("DriverOpts")
     )
@@ -73,7 +75,9 @@ async def prune(request: Request, containers: Containers, events: Events) -> JSO
     everything = bool(wanted.get("all")) and wanted["all"][0].lower() in {"1", "true"}
     removed = []
     for volume in containers.volumes.list():
-        if containers.volume_users(volume.name) or not (everything or ANONYMOUS_LABEL in volume.labels):
+        if containers.volume_users(volume.name) or not (
+            everything or ANONYMOUS_LABEL in volume.labels
+        ):
             continue
         containers.volumes.remove(volume.name, set())
         events.publish("volume", "destroy", volume.name, {"driver": "local"})
