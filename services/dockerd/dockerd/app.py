@@ -16,7 +16,7 @@ _NOT_BUILT = (
     "/build", "/build/prune", "/session", "/grpc", "/commit", "/auth", "/images/search", "/images/prune",
     "/containers/{reference}/archive", "/containers/{reference}/export", "/containers/{reference}/changes",
     "/containers/{reference}/stats", "/containers/{reference}/attach/ws", "/images/{reference:path}/push",
-    "/distribution/{reference:path}/json", "/plugins/{rest:path}",
+    "/distribution/{reference:path}/json",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def inherited() -> list[tuple[str, int]]:
     found = []
     for offset in range(int(count)):
         descriptor = _FIRST + offset
-        os.set_inheritable(descriptor, False)  # noqa: FBT003
+        os.set_inheritable(descriptor, False)
         found.append((names[offset] if offset < len(names) else "", descriptor))
     return found
 

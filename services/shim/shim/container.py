@@ -25,6 +25,7 @@ from shim.stdio.attach import AttachListener
 from shim.stdio.streams import Streams, receive_terminal
 from wire.errors import (
     AlreadyExists,
+    EngineError,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -162,8 +163,11 @@ class Container:
         process.phase = Phase.CREATED
         try:
             await self._launch(process, "exec", flags, f"{path}.pid")
-        except BaseException:
+        except BaseException as error:
             process.phase = Phase.STOPPED
+            if isinstance(error, EngineError):
+                # The client of an exec has its answer's head already: the stream is where it learns why.
+                process.streams.tell(f"{error.message}: unknown\r\n")
             # Nobody waits for a process that never was: its clients end, and so do the waiters of its exit.
             process.streams.finish()
             raise

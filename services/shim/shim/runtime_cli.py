@@ -95,7 +95,7 @@ class RuntimeCli:
                             str(entry.get("kind") or guess_kind(entry["msg"])),
                         )
                         break
-        message = f"OCI runtime {verb} failed: {message}"
+        message = f"OCI runtime {verb} failed: {'exec failed: ' if verb == 'exec' else ''}{message}"
         details = {KIND_DETAIL: kind} if kind else {}
         error = _KINDS.get(kind)
         return error(message, details=details) if error else Internal(message, details=details)

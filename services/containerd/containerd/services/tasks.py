@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
@@ -182,9 +183,7 @@ class TasksService:
         wanted = Filter(request.filters)
         response = pb.MetricsResponse()
         for task in self._manager.list():
-            if not wanted.matches(
-                lambda path, task=task: task.container_id if path == ("id",) else None
-            ):
+            if not wanted.matches(partial(_field, task.container_id)):
                 continue
             try:
                 stats = await task.call(
@@ -205,6 +204,10 @@ class TasksService:
         response = pb.WaitResponse(exit_status=found.exit_status)
         response.exited_at.CopyFrom(found.exited_at)
         return response
+
+
+def _field(container_id: str, path: tuple[str, ...]) -> str | None:
+    return container_id if path == ("id",) else None
 
 
 def _deleted(name: str, response: shim.DeleteResponse) -> pb.DeleteResponse:

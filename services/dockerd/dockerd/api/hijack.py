@@ -75,15 +75,18 @@ class HijackProtocol(HttpToolsProtocol):
             return
         own, more = data[: self._left], data[self._left :]
         self._left -= len(own)
-        self._early += more
+        if more:
+            # One read's worth: the rest waits in the socket for whoever takes it.
+            self._early += more
+            self.transport.pause_reading()
         if own:
             super().data_received(own)
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self.scope.setdefault("extensions", {})  # type: ignore[typeddict-item]
-        self.scope["extensions"][EXTENSION] = {"take": self.take}  # type: ignore[index]
+        self.scope.setdefault("extensions", {})
+        self.scope["extensions"][EXTENSION] = {"take": self.take}
 
     def on_message_complete(self) -> None:
         """The request is read; the next head may come."""
@@ -107,7 +110,7 @@ class HijackProtocol(HttpToolsProtocol):
         self.taken = True
         self.transport.pause_reading()
         descriptor = os.dup(self.transport.get_extra_info("socket").fileno())
-        os.set_blocking(descriptor, False)  # noqa: FBT003
+        os.set_blocking(descriptor, False)
         view = memoryview(head)
         while view:
             view = view[os.write(descriptor, view) :]

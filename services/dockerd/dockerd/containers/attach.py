@@ -13,6 +13,8 @@ from wire.status import error_for
 
 _LIMIT: Final = 1 << 16
 _PATIENCE: Final = 10.0
+_SO_SNDBUFFORCE: Final = 32
+_LARGEST_MESSAGE: Final = 2 << 20
 
 
 def request(
@@ -74,6 +76,8 @@ async def hand_over(path: str, message: dict[str, Any], client: int) -> HandedOv
     """Give the descriptor ``client`` to the shim behind ``path`` and close our copy; raises EngineError kinds."""
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     control.setblocking(False)
+    # Early bytes of the client travel in the message; the default buffer is smaller than one read of them.
+    control.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _LARGEST_MESSAGE)
     loop = asyncio.get_running_loop()
     try:
         try:

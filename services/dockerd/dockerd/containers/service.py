@@ -20,7 +20,7 @@ from dockerd.events.bus import EventBus
 from dockerd.images.store import ImageStore
 from dockerd.linux import mounts as linux_mounts
 from dockerd.networks.controller import NetworkController
-from dockerd.networks.model import AttachRequest, Attachment, PortBinding
+from dockerd.networks.model import Attachment, AttachRequest, ContainerId, PortBinding
 from dockerd.spec import builder
 from dockerd.volumes.store import VolumeStore
 from wire.addresses import ensure_dir, short_dir
@@ -195,7 +195,7 @@ class ContainerService:
             self._close_pending(container)
             self._finish_waiters(container)
             if container.host.get("AutoRemove"):
-                self._spawn(self._auto_remove(container))
+                self._begin(self._auto_remove(container))
             raise
 
     async def _launch(self, container: Container) -> None:
@@ -298,7 +298,7 @@ class ContainerService:
         }
         endpoint = (container.networking.get("EndpointsConfig") or {}).get(mode) or {}
         return AttachRequest(
-            container_id=container.container_id,
+            container_id=ContainerId(container.container_id),
             container_name=container.name,
             network=mode,
             hostname=config.get("Hostname") or "",
@@ -389,12 +389,9 @@ class ContainerService:
     async def _clean_up(self, container: Container) -> None:
         """Take away what a running container has besides its record; each step is harmless when repeated."""
         container_id = container.container_id
-        for step in (
-            lambda: self._tasks.delete(container_id),
-            lambda: self.networks.detach(container_id),
-        ):
+        for step in (self._tasks.delete, self.networks.detach):
             try:
-                await step()
+                await step(container_id)
             except (EngineError, OSError) as error:
                 logger.warning(
                     "clean-up failed", extra={"container": container_id, "error": str(error)}
@@ -444,7 +441,7 @@ class ContainerService:
             container.restarting = self._spawn(self._restart_later(container, delay))
         elif auto_remove:
             self._finish_waiters(container, only_exit=True)
-            self._spawn(self._auto_remove(container))
+            self._begin(self._auto_remove(container))
 
     def _should_restart(self, container: Container) -> bool:
         policy = container.host.get("RestartPolicy") or {}
@@ -785,7 +782,7 @@ class ContainerService:
                 self.oom(event.container_id)
             elif event.exited is not None:
                 if event.process_id == event.container_id:
-                    self._spawn(self.exited(event.container_id, event.exited))
+                    self._begin(self.exited(event.container_id, event.exited))
                 else:
                     self._on_exec_exit(event.container_id, event.process_id, event.exited)
 
@@ -847,6 +844,11 @@ class ContainerService:
         self._events.publish(
             "container", action, container.container_id, {**attributes, **(more or {})}
         )
+
+    def _begin(self, coroutine: Any) -> None:
+        """Background work that nobody waits for."""
+        task = self._spawn(coroutine)
+        del task
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dockerd.containerd_client.tasks import Exited, Tasks
@@ -16,6 +17,8 @@ from dockerd.containers.service import ContainerService
 from dockerd.events.bus import EventBus
 from dockerd.spec import builder
 from wire.errors import Conflict, EngineError, InvalidArgument, NotFound
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class Exec:
     started: bool = False
     pid: int = 0
     exit_code: int | None = None
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ExecService:
@@ -159,6 +163,7 @@ class ExecService:
             if detach or message is None:
                 raise InvalidArgument(f"{text}: unknown") from error
         finally:
+            found.settled.set()
             if client is not None:
                 os.close(client)
 
@@ -173,6 +178,8 @@ class ExecService:
 
     async def settle(self, found: Exec) -> None:
         """Ask containerd how an exec stands: the event of its end may still be on its way."""
+        if found.started:
+            await found.settled.wait()
         if found.running:
             with contextlib.suppress(EngineError):
                 state = await self._tasks.state(found.container.container_id, found.exec_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -180,7 +180,7 @@ class ImageStore:
 
     async def remove(
         self, reference: str, users: dict[str, str], *, force: bool
-    ) -> list[dict[str, str]]:
+    ) -> Sequence[dict[str, str]]:
         """Untag or delete, by Docker's rules; ``users`` maps containers' ids to the image ids they use."""
         image = await self.find(reference)
         short = image.image_id[7:19]
@@ -268,7 +268,7 @@ class ImageStore:
             await asyncio.gather(feeding, return_exceptions=True)
             stream.close()
 
-    async def save(self, references: list[str]) -> AsyncIterator[bytes]:
+    async def save(self, references: Sequence[str]) -> AsyncIterator[bytes]:
         """Export images as one archive."""
         names = []
         for each in references:

@@ -43,7 +43,7 @@ def read(path: str, tail: int | None, current: bytes | None = None) -> list[Entr
 
     ``current`` is the content of the newest file where the caller has read it already.
     """
-    older = []
+    older: list[str] = []
     while os.path.exists(f"{path}.{len(older) + 1}"):
         older.append(f"{path}.{len(older) + 1}")
     contents = []
@@ -64,14 +64,11 @@ def read(path: str, tail: int | None, current: bytes | None = None) -> list[Entr
 async def follow(path: str, tail: int | None, ended: Callable[[], bool]) -> AsyncIterator[Entry]:
     """The entries so far, then each new one until the container has ended and everything is read."""
     # Opened before reading, so that nothing falls between the two.
-    while True:
-        try:
-            file = open(path, "rb")  # noqa: SIM115 - closed and reopened at rotation
-            break
-        except FileNotFoundError:
-            if ended():
-                return
-            await asyncio.sleep(_PAUSE)
+    while not os.path.exists(path):
+        if ended():
+            return
+        await asyncio.sleep(_PAUSE)
+    file = open(path, "rb")  # noqa: SIM115 - closed and reopened at rotation
     try:
         content = file.read()
         whole = content.rfind(b"\n") + 1

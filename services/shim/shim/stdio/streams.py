@@ -256,6 +256,11 @@ class Streams:
         if not self._sources and self._finished:
             self._close_sinks()
 
+    def tell(self, text: str) -> None:
+        """Put a sentence of ours into the output."""
+        for sink in tuple(self.sinks):
+            sink.write("stdout", text.encode())
+
     def finish(self) -> None:
         """The process has ended and its exit is recorded: copy what is left, then let the sinks end."""
         self._finished = True

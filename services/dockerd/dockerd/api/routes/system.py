@@ -128,6 +128,20 @@ async def plugins() -> JSONResponse:
     return JSONResponse([])
 
 
+@router.get("/plugins/{name:path}/json")
+async def inspect_plugin(name: str) -> Response:
+    """There is none."""
+    return message(404, f'plugin "{name}" not found')
+
+
+@router.api_route(
+    "/plugins/{rest:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False
+)
+async def change_plugin(rest: str) -> Response:
+    """Managed plugins are not built."""
+    return message(501, f"plugins/{rest} is not implemented")
+
+
 _SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
 
 

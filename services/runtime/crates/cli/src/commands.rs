@@ -1,14 +1,14 @@
 //! The verbs: each reads its flags, calls the engine, and prints.
 
 use crate::args::{on, unknown, usage, Args, Word};
-use crate::sealed;
+use crate::{sealed, specification};
 use engine::{create, exec, lifecycle, Error, Kind, Result, Store};
 use serde_json::{json, Value};
 use spec::Process;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-type Outcome = Result<i32>;
+pub(crate) type Outcome = Result<i32>;
 
 pub(crate) fn dispatch(verb: &str, args: Args, store: &Store) -> Outcome {
     match verb {
@@ -26,7 +26,8 @@ pub(crate) fn dispatch(verb: &str, args: Args, store: &Store) -> Outcome {
         "update" => update(args, store),
         "features" => features(),
         "help" => help(),
-        "checkpoint" | "restore" | "events" | "spec" => {
+        "spec" => specification::write(args),
+        "checkpoint" | "restore" | "events" => {
             Err(Error::new(Kind::InvalidConfig, format!("{verb}: this command is not implemented yet")))
         }
         other => Err(usage(format!("no help topic for '{other}'"))),
@@ -51,7 +52,7 @@ pub(crate) fn help() -> Outcome {
     print(
         "NAME:\n   dockyard-runtime - Open Container Initiative runtime\n\nUSAGE:\n   \
          dockyard-runtime [global options] command [command options] [arguments...]\n\nCOMMANDS:\n   \
-         create delete exec features kill list pause ps resume run start state update\n\nGLOBAL OPTIONS:\n   \
+         create delete exec features kill list pause ps resume run spec start state update\n\nGLOBAL OPTIONS:\n   \
          --root --log --log-format --debug --version --help\n",
     )
 }

@@ -1,0 +1,1 @@
+"""dockerd: the Docker Engine API over containerd. It owns what the user asked for; containerd knows what exists."""
