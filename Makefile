@@ -42,7 +42,7 @@ lint: setup ## ruff
 	$(VENV)/bin/ruff check proto services tests
 
 types: setup ## mypy, strict
-	$(VENV)/bin/mypy proto/wire services/dockerd/dockerd services/containerd/dockyard
+	$(VENV)/bin/mypy proto/wire services/dockerd/dockerd services/containerd/dockyard services/containerd/containerd services/shim/shim
 
 unit: setup ## Unit tests; no root
 	$(VENV)/bin/pytest -q tests/unit

@@ -22,16 +22,12 @@ import pytest
 CLONE = Path(__file__).parents[2]
 PROGRAM = os.environ.get("RUNTIME", str(CLONE / "build/bin/dockyard-runtime"))
 BUSYBOX = shutil.which("busybox")
-APPLETS = (
-    "sh cat ls id echo sleep true false env pwd stat mount grep head tail cut hostname touch mkdir mknod rm ln dd wc tr"
-    " readlink umask kill test nproc ps chmod tee tty stty dirname sysctl sync seq find sort uname ionice nice taskset"
-).split()
+APPLETS = """sh cat ls id echo sleep true false env pwd stat mount grep head tail cut hostname touch mkdir mknod rm ln dd wc tr
+ readlink umask kill test nproc ps chmod tee tty stty dirname sysctl sync seq find sort uname ionice nice taskset""".split()
 CAPABILITIES = [
     f"CAP_{name}"
-    for name in (
-        "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL"
-        " AUDIT_WRITE"
-    ).split()
+    for name in """CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT
+    KILL AUDIT_WRITE""".split()
 ]
 DEVICES = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1)]
 
@@ -54,7 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def mount(kind: str, destination: str, *options: str, source: str | None = None) -> dict[str, Any]:
     """One entry of `mounts`."""
-    return {"destination": destination, "type": kind, "source": source or kind, "options": list(options)}
+    return {
+        "destination": destination,
+        "type": kind,
+        "source": source or kind,
+        "options": list(options),
+    }
 
 
 def default_config(rootfs: Path, cgroup: str) -> dict[str, Any]:
@@ -68,16 +69,36 @@ def default_config(rootfs: Path, cgroup: str) -> dict[str, Any]:
             "cwd": "/",
             "args": ["true"],
             "env": ["PATH=/bin"],
-            "capabilities": {name: list(CAPABILITIES) for name in ("bounding", "effective", "permitted")},
+            "capabilities": {
+                name: list(CAPABILITIES) for name in ("bounding", "effective", "permitted")
+            },
         },
         "mounts": [
             mount("proc", "/proc", "nosuid", "noexec", "nodev"),
             mount("tmpfs", "/dev", "nosuid", "strictatime", "mode=755", "size=65536k"),
-            mount("devpts", "/dev/pts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
+            mount(
+                "devpts",
+                "/dev/pts",
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ),
             mount("sysfs", "/sys", "nosuid", "noexec", "nodev", "ro"),
             mount("cgroup", "/sys/fs/cgroup", "nosuid", "noexec", "nodev", "ro"),
             mount("mqueue", "/dev/mqueue", "nosuid", "noexec", "nodev"),
-            mount("tmpfs", "/dev/shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k", source="shm"),
+            mount(
+                "tmpfs",
+                "/dev/shm",
+                "nosuid",
+                "noexec",
+                "nodev",
+                "mode=1777",
+                "size=65536k",
+                source="shm",
+            ),
         ],
         "linux": {
             "cgroupsPath": cgroup,
@@ -90,7 +111,13 @@ def default_config(rootfs: Path, cgroup: str) -> dict[str, Any]:
                 ]
             },
             "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+            "readonlyPaths": [
+                "/proc/bus",
+                "/proc/fs",
+                "/proc/irq",
+                "/proc/sys",
+                "/proc/sysrq-trigger",
+            ],
         },
     }
 
@@ -149,7 +176,16 @@ class Box:
 
     def argv(self, *words: str) -> list[str]:
         log = self.directory / "log.json"
-        return [PROGRAM, "--root", str(self.root), "--log", str(log), "--log-format", "json", *words]
+        return [
+            PROGRAM,
+            "--root",
+            str(self.root),
+            "--log",
+            str(log),
+            "--log-format",
+            "json",
+            *words,
+        ]
 
     def call(self, *words: str, stdin: bytes | None = None, **options: Any) -> Result:
         """One command, its output read to the end."""
@@ -189,7 +225,13 @@ class Box:
         with (self.directory / "out").open("wb") as out:
             argv = self.argv("create", "--bundle", str(self.bundle), *words, self.name)
             done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=30, check=False, **options
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                timeout=30,
+                check=False,
+                **options,
             )
         assert done.returncode == 0, self.output()
 
@@ -228,7 +270,9 @@ class Box:
         except ProcessLookupError:
             return
         try:
-            assert select.select([descriptor], [], [], timeout)[0], "the container's process does not end"
+            assert select.select([descriptor], [], [], timeout)[0], (
+                "the container's process does not end"
+            )
         finally:
             os.close(descriptor)
 
@@ -268,7 +312,9 @@ def make_rootfs(rootfs: Path) -> None:
     shutil.copy(BUSYBOX, rootfs / "bin/busybox")
     for applet in APPLETS:
         (rootfs / "bin" / applet).symlink_to("busybox")
-    (rootfs / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
+    (rootfs / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n"
+    )
     (rootfs / "tmp").chmod(0o1777)
 
 

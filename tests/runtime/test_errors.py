@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from .conftest import Box
+from tests.runtime.conftest import Box
 
 
 def refused(box: Box, kind: str) -> str:
@@ -29,7 +28,9 @@ def test_program_not_found(box: Box) -> None:
 
 def test_program_path_not_found(box: Box) -> None:
     box.process["args"] = ["/no/such"]
-    assert 'exec: "/no/such": stat /no/such: no such file or directory' in refused(box, "command_not_found")
+    assert 'exec: "/no/such": stat /no/such: no such file or directory' in refused(
+        box, "command_not_found"
+    )
 
 
 def test_program_without_permission(box: Box) -> None:
@@ -62,7 +63,11 @@ def test_missing_interpreter_is_said_on_standard_error(box: Box) -> None:
         (("process", "cwd"), "relative", "process.cwd"),
         (("process", "env"), ["A=\0"], "process.env"),
         (("process", "rlimits"), [{"type": "RLIMIT_X", "soft": 1, "hard": 1}], "RLIMIT_X"),
-        (("process", "rlimits"), [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}] * 2, "RLIMIT_CORE"),
+        (
+            ("process", "rlimits"),
+            [{"type": "RLIMIT_CORE", "soft": 0, "hard": 0}] * 2,
+            "RLIMIT_CORE",
+        ),
         (("process", "selinuxLabel"), "a:b:c", "selinuxLabel"),
         (("process", "scheduler"), {"policy": "SCHED_X"}, "SCHED_X"),
         (("process", "ioPriority"), {"class": "X", "priority": 1}, "ioPriority"),
@@ -79,14 +84,28 @@ def test_missing_interpreter_is_said_on_standard_error(box: Box) -> None:
         (("linux", "devices"), [{"path": "/dev/x", "type": "z"}], "linux.devices"),
         (("linux", "namespaces"), [{"type": "pid"}], "mount namespace"),
         (("linux", "namespaces"), [{"type": "mount"}, {"type": "mount"}], "twice"),
-        (("linux", "namespaces"), [{"type": "mount"}, {"type": "network", "path": "/no/such"}], "/no/such"),
+        (
+            ("linux", "namespaces"),
+            [{"type": "mount"}, {"type": "network", "path": "/no/such"}],
+            "/no/such",
+        ),
         (("linux", "seccomp"), {"defaultAction": "SCMP_ACT_X"}, "SCMP_ACT_X"),
-        (("mounts",), [{"destination": "/x", "type": "bind", "source": "/no/such", "options": ["bind"]}], "/no/such"),
-        (("mounts",), [{"destination": "/x", "type": "tmpfs", "source": "x", "options": ["remount"]}], "remount"),
+        (
+            ("mounts",),
+            [{"destination": "/x", "type": "bind", "source": "/no/such", "options": ["bind"]}],
+            "/no/such",
+        ),
+        (
+            ("mounts",),
+            [{"destination": "/x", "type": "tmpfs", "source": "x", "options": ["remount"]}],
+            "remount",
+        ),
         (("mounts",), [{"destination": "", "type": "tmpfs", "source": "x"}], "destination"),
     ],
 )
-def test_bad_configuration_is_refused_by_name(box: Box, path: tuple[str, ...], value: Any, words: str) -> None:
+def test_bad_configuration_is_refused_by_name(
+    box: Box, path: tuple[str, ...], value: Any, words: str
+) -> None:
     del box.config["hostname"]
     target = box.config
     for name in path[:-1]:
@@ -106,7 +125,9 @@ def test_unknown_file_system_is_refused(box: Box) -> None:
 
 
 def test_unknown_mount_option_is_refused(box: Box) -> None:
-    box.mounts.append({"destination": "/x", "type": "tmpfs", "source": "x", "options": ["nonsense=1"]})
+    box.mounts.append(
+        {"destination": "/x", "type": "tmpfs", "source": "x", "options": ["nonsense=1"]}
+    )
     assert "/x" in refused(box, "internal")
 
 

@@ -10,8 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-
-from .conftest import Box
+from tests.runtime.conftest import Box
 
 
 def test_container_passes_through_its_states(box: Box) -> None:
@@ -52,7 +51,11 @@ def test_run_forwards_stdin(box: Box) -> None:
 
 
 def test_run_forwards_signals(box: Box) -> None:
-    box.process["args"] = ["sh", "-c", "trap 'exit 9' USR1; echo ready; while :; do sleep 0.1; done"]
+    box.process["args"] = [
+        "sh",
+        "-c",
+        "trap 'exit 9' USR1; echo ready; while :; do sleep 0.1; done",
+    ]
     box.write()
     argv = box.argv("run", "--bundle", str(box.bundle), box.name)
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
@@ -155,7 +158,10 @@ def test_same_id_is_refused(box: Box) -> None:
 def test_only_one_of_many_simultaneous_starts_wins(box: Box) -> None:
     box.create("sleep", "100")
     codes: list[int] = []
-    threads = [threading.Thread(target=lambda: codes.append(box.call("start", box.name).code)) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: codes.append(box.call("start", box.name).code))
+        for _ in range(8)
+    ]
     for each in threads:
         each.start()
     for each in threads:
@@ -168,7 +174,10 @@ def test_only_one_of_many_simultaneous_creates_wins(box: Box) -> None:
     box.write()
     argv = box.argv("create", "--bundle", str(box.bundle), box.name)
     with (box.directory / "out").open("wb") as out:
-        racing = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out) for _ in range(6)]
+        racing = [
+            subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            for _ in range(6)
+        ]
         assert sorted(bool(each.wait(20)) for each in racing) == [False] + [True] * 5
     assert box.state()["status"] == "created"
 
@@ -186,7 +195,10 @@ def test_list_shows_containers(box: Box) -> None:
     assert (entry["id"], entry["status"], entry["pid"]) == (box.name, "created", box.pid)
     assert box.ok("list", "-q").out == f"{box.name}\n"
     header, line = box.ok("list").lines
-    assert header.split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"][: len(header.split())]
+    assert (
+        header.split()
+        == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"][: len(header.split())]
+    )
     assert line.split()[0] == box.name
 
 
@@ -234,7 +246,15 @@ def test_spec_writes_a_configuration_that_runs(box: Box) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["nonsense"], ["create", "--nonsense", "x"], ["state"], ["kill"], ["checkpoint", "x"], ["delete"]]
+    "words",
+    [
+        ["nonsense"],
+        ["create", "--nonsense", "x"],
+        ["state"],
+        ["kill"],
+        ["checkpoint", "x"],
+        ["delete"],
+    ],
 )
 def test_bad_commands_are_refused_in_one_sentence(box: Box, words: list[str]) -> None:
     result = box.call(*words)

@@ -1,6 +1,7 @@
 """The warm parent: everything a shim needs is imported once; a request costs a fork.
 
-containerd holds the other end of a SEQPACKET pair (`-socket` is our descriptor, 3 by default): one JSON datagram in, one out. Its end is ours.
+containerd holds the other end of a SEQPACKET pair (`-socket` is our descriptor, 3 by default): one JSON datagram in, one out.
+Its end is ours.
 """
 
 from __future__ import annotations

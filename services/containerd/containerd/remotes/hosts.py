@@ -34,9 +34,7 @@ class Capability(Flag):
     REFERRERS = auto()
 
 
-EVERYTHING: Final = (
-    Capability.PULL | Capability.RESOLVE | Capability.PUSH | Capability.REFERRERS
-)
+EVERYTHING: Final = Capability.PULL | Capability.RESOLVE | Capability.PUSH | Capability.REFERRERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,19 +119,19 @@ def _load(directory: str, registry: str, default_scheme: str) -> Iterator[Host]:
         tables = document.pop("host", {})
         server = document.pop("server", "")
         for url, table in tables.items():
-            yield _parsed(url, table, directory, registry)
+            yield _parsed(url, table, directory)
         if server:
-            yield _parsed(server, document, directory, registry)
+            yield _parsed(server, document, directory)
         else:
             default = _registry_itself(registry, default_scheme)
             url = f"{default.scheme}://{default.authority}"
-            found = _parsed(url, document, directory, registry)
+            found = _parsed(url, document, directory)
             yield found if document else default
     except (TypeError, ValueError, AttributeError) as error:
         raise InvalidArgument(f"{path}: {error}") from error
 
 
-def _parsed(url: str, table: Mapping[str, Any], directory: str, registry: str) -> Host:
+def _parsed(url: str, table: Mapping[str, Any], directory: str) -> Host:
     if unknown := set(table) - _KEYS:
         raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
     parts = urllib.parse.urlsplit(url if url.startswith("http") else f"https://{url}")

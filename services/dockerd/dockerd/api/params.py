@@ -66,7 +66,7 @@ def moment(text: str | None) -> float | None:
     if parts and "".join(a + b for a, b in parts) == text:
         return time.time() - sum(float(number) * _UNITS[unit] for number, unit in parts)
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise InvalidArgument(f'invalid value for time: "{text}"') from None
 

@@ -57,7 +57,10 @@ def upgrade(request: Request, *, framed: bool) -> tuple[int, str]:
 
 def begin_wait(request: Request) -> int:
     """Send the head of a wait's answer; the descriptor on which its one chunk goes out later."""
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n{_DAEMON}\r\n"
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+        f"Connection: close\r\n{_DAEMON}\r\n"
+    )
     descriptor, _ = _take(request)(head.encode())
     return descriptor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -280,24 +281,20 @@ class Tasks:
 
     async def delete(self, container_id: str) -> None:
         """Delete task and container; harmless for what does not exist."""
-        try:
+        with contextlib.suppress(NotFound):
             await self._containerd.call(
                 "tasks.v1.Tasks",
                 "Delete",
                 tasks.DeleteTaskRequest(container_id=container_id),
                 tasks.DeleteResponse,
             )
-        except NotFound:
-            pass
-        try:
+        with contextlib.suppress(NotFound):
             await self._containerd.call(
                 "containers.v1.Containers",
                 "Delete",
                 containers.DeleteContainerRequest(id=container_id),
                 Empty,
             )
-        except NotFound:
-            pass
 
     async def watch(self) -> AsyncIterator[TaskEvent]:
         """Exits and OOM kills from now on; raises Unavailable when containerd goes."""

@@ -156,12 +156,14 @@ def _mount(each: dict[str, Any], volumes: VolumeStore) -> dict[str, Any]:
 def _destination(path: str, text: str) -> str:
     if not path.startswith("/"):
         raise InvalidArgument(
-            f"invalid volume specification: '{text}': invalid mount config for type \"bind\": invalid mount path: '{path}' mount path must be absolute"
+            f"invalid volume specification: '{text}': invalid mount config for type \"bind\": "
+            f"invalid mount path: '{path}' mount path must be absolute"
         )
     clean = os.path.normpath(path)
     if clean in {"/", "//"}:
         raise InvalidArgument(
-            f"invalid volume specification: '{text}': invalid mount config for type \"bind\": invalid specification: destination can't be '/'"
+            f"invalid volume specification: '{text}': invalid mount config for type \"bind\": "
+            "invalid specification: destination can't be '/'"
         )
     return clean
 

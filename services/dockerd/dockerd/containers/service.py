@@ -24,7 +24,7 @@ from dockerd.networks.model import Attachment, AttachRequest, ContainerId, PortB
 from dockerd.spec import builder
 from dockerd.volumes.store import VolumeStore
 from wire.addresses import ensure_dir, short_dir
-from wire.errors import Conflict, EngineError, InvalidArgument, NotFound, NotModified, Unavailable
+from wire.errors import Conflict, EngineError, InvalidArgument, NotFound, NotModified
 
 logger = logging.getLogger(__name__)
 
@@ -662,9 +662,9 @@ class ContainerService:
             self._remove_anonymous(container)
         self._event(container, "destroy")
         for waiters in container.waiters.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(container.state["ExitCode"])
+            for future in waiters:
+                if not future.done():
+                    future.set_result(container.state["ExitCode"])
 
     def _remove_anonymous(self, container: Container) -> None:
         from dockerd.volumes.store import ANONYMOUS_LABEL
@@ -824,10 +824,10 @@ class ContainerService:
                 name == "unless-stopped" and not container.manually_stopped
             )
             started = container.state["StartedAt"] != "0001-01-01T00:00:00Z"
-            if (wanted and started and not container.running) or container.state["Restarting"]:
-                if container.restarting is None:
-                    container.state["Restarting"] = True
-                    container.restarting = self._spawn(self._restart_later(container, 0))
+            due = (wanted and started and not container.running) or container.state["Restarting"]
+            if due and container.restarting is None:
+                container.state["Restarting"] = True
+                container.restarting = self._spawn(self._restart_later(container, 0))
 
     def running_ids(self) -> set[str]:
         """The ids of the containers that run."""
@@ -858,9 +858,9 @@ class ContainerService:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            if not isinstance(error, (EngineError, Unavailable)):
-                logger.error("background work failed", exc_info=error)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, EngineError):
+            logger.error("background work failed", exc_info=error)
 
     async def close(self) -> None:
         """Stop watching; containers go on."""

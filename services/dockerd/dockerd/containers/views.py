@@ -148,15 +148,15 @@ def summary(container: Container, networks: NetworkController) -> dict[str, Any]
         number, _, protocol = key.partition("/")
         if not bindings:
             ports.append({"PrivatePort": int(number), "Type": protocol})
-        for each in bindings or []:
-            ports.append(
-                {
-                    "IP": each["HostIp"],
-                    "PrivatePort": int(number),
-                    "PublicPort": int(each["HostPort"]),
-                    "Type": protocol,
-                }
-            )
+        ports.extend(
+            {
+                "IP": each["HostIp"],
+                "PrivatePort": int(number),
+                "PublicPort": int(each["HostPort"]),
+                "Type": protocol,
+            }
+            for each in bindings or []
+        )
     settings = _network_settings(container, attachment, networks)
     return {
         "Id": container.container_id,

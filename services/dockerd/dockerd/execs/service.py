@@ -205,6 +205,10 @@ class ExecService:
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._background.add(task)
-        task.add_done_callback(
-            lambda done: (self._background.discard(done), done.cancelled() or done.exception())
-        )
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, EngineError):
+            logger.error("background work failed", exc_info=error)

@@ -196,7 +196,8 @@ class ImageStore:
         if using and len(doomed) == len(image.names) and not force:
             if by_id:
                 raise Conflict(
-                    f"conflict: unable to delete {short} (must be forced) - image is being used by stopped container {using[0][:12]}"
+                    f"conflict: unable to delete {short} (must be forced) - image is being used by stopped"
+                    f" container {using[0][:12]}"
                 )
             raise Conflict(
                 f'conflict: unable to remove repository reference "{reference}" (must force) - container {using[0][:12]}'

@@ -297,7 +297,7 @@ def _default_mounts(
         },
         {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": guarded},
         {
-            "destination": "/dev/shm",
+            "destination": "/dev/shm",  # noqa: S108 - inside the container
             "type": "tmpfs",
             "source": "shm",
             "options": [*guarded, "mode=1777", f"size={host.get('ShmSize') or _SHM}"],
@@ -338,7 +338,7 @@ def _host_devices() -> list[dict[str, Any]]:
     pending = ["/dev"]
     skipped = {
         "/dev/pts",
-        "/dev/shm",
+        "/dev/shm",  # noqa: S108
         "/dev/mqueue",
         "/dev/console",
         "/dev/ptmx",

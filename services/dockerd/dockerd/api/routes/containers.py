@@ -58,7 +58,7 @@ async def list_containers(request: Request, containers: Containers) -> JSONRespo
 def _matches(container: Container, wanted: dict[str, list[str]], service: ContainerService) -> bool:
     labels = container.config.get("Labels") or {}
     checks: dict[str, Any] = {
-        "id": lambda value: container.container_id.startswith(value),
+        "id": container.container_id.startswith,
         "name": lambda value: value.strip("^$/") in container.name
         if not value.startswith("^")
         else container.name.startswith(value.strip("^$/")) and (not value.endswith("$") or container.name == value.strip("^$/")),
@@ -68,7 +68,9 @@ def _matches(container: Container, wanted: dict[str, list[str]], service: Contai
         or container.image_name in {value, f"{value}:latest"},
         "network": lambda value: (container.host.get("NetworkMode") or "default").replace("default", "bridge") == value
         or service.networks.inspect(value).network.name == (container.host.get("NetworkMode") or "bridge"),
-        "volume": lambda value: any(value in {point.get("Name"), point["Destination"], point["Source"]} for point in container.mounts),
+        "volume": lambda value: any(
+            value in {point.get("Name"), point["Destination"], point["Source"]} for point in container.mounts
+        ),
         "before": lambda value: container.created < service.store.get(value).created,
         "since": lambda value: container.created > service.store.get(value).created,
     }  # fmt: skip

@@ -142,7 +142,10 @@ async def change_plugin(rest: str) -> Response:
     return message(501, f"plugins/{rest} is not implemented")
 
 
-_SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+_SWARM = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect'
+    " this node to swarm and try again."
+)
 
 
 @router.api_route("/swarm", methods=["GET"])
