@@ -289,6 +289,14 @@ class Box:
         return base / self.linux["cgroupsPath"].lstrip("/")
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie that its parent has not reaped yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     """A container's bundle; whatever became of it is deleted at the end."""

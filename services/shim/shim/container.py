@@ -168,8 +168,8 @@ class Container:
             if isinstance(error, EngineError):
                 # The client of an exec has its answer's head already: the stream is where it learns why.
                 process.streams.tell(f"{error.message}: unknown\r\n")
-            # Nobody waits for a process that never was: its clients end, and so do the waiters of its exit.
-            process.streams.finish()
+            # Nobody waits for a process that never was. What the runtime wrote to its pipes, we have said already.
+            process.streams.abandon()
             raise
         finally:
             for suffix in ("json", "pid"):

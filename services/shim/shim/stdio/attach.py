@@ -45,7 +45,8 @@ class Client:
         self._tell = tell
         self._wanted = {name for name in ("stdout", "stderr") if request.get(name)}
         self._framed = request.get("framing") == "multiplexed" and not streams.terminal
-        self._keys = bytes(request.get("detach_keys") or [])
+        # As moby: without a terminal input is data, in which any bytes may stand.
+        self._keys = bytes(request.get("detach_keys") or []) if streams.terminal else b""
         self._matched = 0
         self._output = bytearray()
         self._reading = bool(request.get("stdin")) and streams.wants_input

@@ -19,11 +19,8 @@ fn main() {
         Ok(code) => code,
         Err(error) => {
             log.error(&error);
-            // With a JSON log the caller reads it there, and standard error may be the container's already.
-            if !(log.json && log.path.is_some()) {
-                // Nowhere to report a failure of standard error.
-                let _ = writeln!(std::io::stderr(), "{error}");
-            }
+            // Nowhere to report a failure of standard error.
+            let _ = writeln!(std::io::stderr(), "{error}");
             // As runc: a failed exec is told from a program's own code by 255.
             if std::env::args().any(|word| word == "exec") {
                 255
