@@ -11,6 +11,7 @@ import socket
 import sys
 from typing import Any, Final
 
+from dockyard import leftovers
 from dockyard.engine import Engine, EngineFailure
 from dockyard.image import NAME, hello_archive
 from dockyard.stack import Stack, choose_subnet, dialled, stack_at
@@ -21,6 +22,7 @@ from wire.errors import EngineError
 
 _READY_PATIENCE: Final = 60.0
 _STOP_PATIENCE: Final = 90.0
+_OURS: Final = ".dockyard"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.verb == "status":
             return _status(stack)
         else:
-            _clean(stack)
+            _clean(stack, bin_dir)
     except (EngineError, EngineFailure, OSError) as error:
         sys.stderr.write(f"dockyard: {error}\n")
         return 1
@@ -103,9 +105,13 @@ def _refuse_foreign(stack: Stack) -> None:
 
 
 def _prepare(stack: Stack) -> None:
-    for directory in (stack.root, *stack.directories()):
-        if directory is not None:
-            os.makedirs(directory, mode=0o711, exist_ok=True)
+    if stack.root is not None:
+        os.makedirs(stack.root, mode=0o711, exist_ok=True)
+    for directory in stack.directories():
+        os.makedirs(directory, mode=0o711, exist_ok=True)
+        if not os.listdir(directory):
+            # Only a folder that was ours from the start is removed by `clean`.
+            write_atomic(f"{directory}/{_OURS}", b"")
     # Its sockets would let any user talk to the daemons' notify protocol.
     os.chmod(stack.control_dir, 0o700)
     for directory in (
@@ -182,25 +188,29 @@ def _status(stack: Stack) -> int:
     return 0
 
 
-def _clean(stack: Stack) -> None:
-    """Remove the stack's containers, then its daemons, then everything that it keeps."""
+def _clean(stack: Stack, bin_dir: str) -> None:
+    """Remove the stack's containers, its daemons, and everything that it keeps."""
     if _ask(stack, "status", _READY_PATIENCE) is not None:
         engine = Engine(stack.docker_socket)
-        for container in engine.list_containers():
-            with contextlib.suppress(EngineFailure):
-                engine.remove_container(container)
+        with contextlib.suppress(OSError, EngineFailure):
+            for container in engine.list_containers():
+                with contextlib.suppress(EngineFailure):
+                    engine.remove_container(container)
         _down(stack)
-    if stack.root is None:
-        # The default folders may hold another engine's data too: only a stack of its own is wiped whole.
-        sys.stdout.write(f"kept: {stack.docker_data}, {stack.containerd_data}\n")
-        return
+    leftovers.remove(stack, bin_dir)
     for directory in stack.directories():
-        shutil.rmtree(directory, ignore_errors=True)
+        if os.path.exists(f"{directory}/{_OURS}") or directory == stack.control_dir:
+            shutil.rmtree(directory, ignore_errors=True)
+        elif os.path.isdir(directory):
+            sys.stdout.write(f"kept: {directory}, which was there before the stack\n")
     for path in (stack.docker_socket, stack.containerd_socket, f"{stack.containerd_socket}.ttrpc"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-    with contextlib.suppress(OSError):
-        os.rmdir(f"{stack.root}/run")
+    if stack.root is not None:
+        # ROOT itself stays if anything of the user's is in it.
+        for directory in (f"{stack.root}/run", stack.root):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
 
 
 if __name__ == "__main__":
