@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import json
 import os
+import select
 import shutil
 import socket
+import struct
 import sys
 from typing import Any, Final
 
@@ -54,15 +56,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _ask(stack: Stack, operation: str, patience: float) -> dict[str, Any] | None:
     """Send one operation to the supervisor; None if there is no supervisor, or it ended while we waited."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    answer = b""
+    with contextlib.ExitStack() as undo:
+        connection = undo.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         connection.settimeout(patience)
         try:
             connection.connect(stack.control_socket)
+            supervisor = _peer(connection)
+        except (FileNotFoundError, ConnectionError, ProcessLookupError):
+            return None
+        undo.callback(os.close, supervisor)
+        with contextlib.suppress(ConnectionError):
             connection.sendall(json.dumps({"op": operation}).encode())
             answer = connection.recv(1 << 16)
-        except (FileNotFoundError, ConnectionError):
-            return None
+        if not answer:
+            # It removes its own files after it has closed our connection.
+            select.select([supervisor], [], [], patience)
     return json.loads(answer) if answer else None
+
+
+def _peer(connection: socket.socket) -> int:
+    """A pidfd of the process at the other end."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return os.pidfd_open(struct.unpack("3i", credentials)[0])
 
 
 def _up(stack: Stack, bin_dir: str, hello: str) -> None:
