@@ -19,6 +19,7 @@ from dockyard.image import NAME, hello_archive
 from dockyard.stack import Stack, choose_subnet, dialled, stack_at
 from dockyard.supervisor import Supervisor, daemons_of
 from wire import telemetry
+from wire.addresses import short_dir
 from wire.atomic import write_atomic
 from wire.errors import EngineError
 
@@ -219,6 +220,8 @@ def _clean(stack: Stack, bin_dir: str) -> None:
             shutil.rmtree(directory, ignore_errors=True)
         elif os.path.isdir(directory):
             sys.stdout.write(f"kept: {directory}, which was there before the stack\n")
+    for state in (stack.docker_exec, stack.containerd_state):
+        shutil.rmtree(short_dir(state), ignore_errors=True)
     for path in (stack.docker_socket, stack.containerd_socket, f"{stack.containerd_socket}.ttrpc"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
