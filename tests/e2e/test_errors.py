@@ -1,0 +1,106 @@
+"""Bad input: the status and the words that users of Docker know, and a daemon that goes on."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from tests.support.stack import Stack
+
+
+@pytest.fixture(autouse=True)
+def _unharmed(stack: Stack) -> Any:
+    before = stack.pid("dockerd")
+    yield
+    assert stack.pid("dockerd") == before
+    assert stack.docker("ps", "-aq") == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "message"),
+    [
+        ("POST", "/containers/create", b"{", 400, "invalid JSON"),
+        ("POST", "/containers/create", b"", 400, "EOF"),
+        ("POST", "/containers/create", {"Image": "nope:1"}, 404, "No such image: nope:1"),
+        ("POST", "/containers/create", {"Image": "UPPER"}, 400, "invalid reference format"),
+        ("POST", "/containers/create", {"Image": ""}, 400, "no command specified"),
+        (
+            "POST",
+            "/containers/create?name=a/b",
+            {"Image": "busybox"},
+            400,
+            "Invalid container name (a/b)",
+        ),
+        (
+            "POST",
+            "/containers/create",
+            {"Image": "busybox", "HostConfig": {"Runtime": "nope"}},
+            400,
+            "unknown or invalid runtime name: nope",
+        ),
+        ("GET", "/containers/nope/json", None, 404, "No such container: nope"),
+        ("POST", "/containers/nope/start", None, 404, "No such container: nope"),
+        ("GET", "/images/nope/json", None, 404, "No such image: nope:latest"),
+        ("GET", "/volumes/nope", None, 404, "get nope: no such volume"),
+        ("GET", "/networks/nope", None, 404, "network nope not found"),
+        ("GET", "/exec/nope/json", None, 404, "No such exec instance: nope"),
+        ("GET", "/v1.10/info", None, 400, "client version 1.10 is too old"),
+        ("GET", "/v1.99/info", None, 400, "client version 1.99 is too new"),
+        ("GET", "/nonsense", None, 404, "page not found"),
+        ("GET", "/containers/json?filters=x", None, 400, "invalid character"),
+        ("POST", "/build", b"", 501, "not implemented"),
+    ],
+)
+def test_status_and_words(
+    stack: Stack, method: str, path: str, body: Any, status: int, message: str
+) -> None:
+    found, answer = stack.request(method, path, body)
+    assert found == status, answer
+    assert message in answer["message"]
+
+
+def test_name_in_use(stack: Stack) -> None:
+    first = stack.docker("create", "--name", "taken", "busybox")
+    status, answer = stack.request("POST", "/containers/create?name=taken", {"Image": "busybox"})
+    assert status == 409
+    assert answer["message"] == (
+        f'Conflict. The container name "/taken" is already in use by container "{first}".'
+        " You have to remove (or rename) that container to be able to reuse that name."
+    )
+    stack.docker("rm", "taken")
+
+
+def test_oversized_header(stack: Stack) -> None:
+    status, _ = stack.request("GET", "/_ping", headers={"X-Long": "x" * (2 << 20)})
+    assert status == 431
+
+
+@pytest.mark.parametrize(
+    "data", [b"\0\1\2\3\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /\r\n", b"A" * 5000]
+)
+def test_what_is_not_http(stack: Stack, data: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(stack.socket))
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(4096)
+    assert answer == b"" or b" 400 " in answer
+
+
+def test_ping_and_version(stack: Stack) -> None:
+    assert stack.request("GET", "/_ping") == (200, b"OK")
+    status, version = stack.request("GET", "/version")
+    assert status == 200
+    assert version["ApiVersion"] == "1.51"
+    assert version["MinAPIVersion"] == "1.24"
+    assert {each["Name"] for each in version["Components"]} >= {"Engine", "containerd"}
+
+
+def test_unsupported_options_are_refused_by_name(stack: Stack) -> None:
+    error = stack.fails("run", "--gpus", "all", "busybox", "true", code=125)
+    assert "DeviceRequests" in error or "device driver" in error
+    error = stack.fails("run", "--health-cmd", "true", "busybox", "true", code=125)
+    assert "Healthcheck" in error
