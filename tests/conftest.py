@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support.stack import BIN, DOCKER, Stack, running_stack
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import docker
 import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
-
 from tests.support.stack import Stack
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.support.images import busybox_layer, docker_archive, layer
 from tests.support.stack import Stack, wait_until
 

@@ -63,11 +63,11 @@ def test_volume_mount_does_not_leave_the_rootfs_by_a_link(stack: Stack, tmp_path
     """A symbolic link of the container's at the mount point must not lead the mount to the host (CVE-2021-30465 and kin)."""
     (tmp_path / "f").write_text("x")
     stack.docker(
-        "run", "--name", "c", "-v", "v:/v", "busybox", "ln", "-s", "/../../../../etc", "/v/e"
+        "run", "--name", "maker", "-v", "vol:/v", "busybox", "ln", "-s", "/../../../../etc", "/v/e"
     )
     words = (
         "-v",
-        "v:/v",
+        "vol:/v",
         "-v",
         f"{tmp_path}:/v/e/inner",
         "busybox",
@@ -78,5 +78,5 @@ def test_volume_mount_does_not_leave_the_rootfs_by_a_link(stack: Stack, tmp_path
     done = stack.call("run", "--rm", *words)
     assert not Path("/etc/inner").exists()
     assert "f" in done.out
-    stack.docker("rm", "c")
-    stack.docker("volume", "rm", "v")
+    stack.docker("rm", "maker")
+    stack.docker("volume", "rm", "vol")

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-from pathlib import Path
 
 import pytest
 from tests.runtime.conftest import Box, alive

@@ -48,7 +48,7 @@ def busybox_layer() -> bytes:
     path = shutil.which("busybox")
     applets = subprocess.run([str(path), "--list"], capture_output=True, text=True, check=True)
     folders = ("bin/", "etc/", "home/", "root/", "tmp/", "var/", "var/www/", "data/")
-    files = {name: b"" for name in folders}
+    files = dict.fromkeys(folders, b"")
     files["bin/busybox"] = binary
     files["etc/passwd"] = b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home:/bin/sh\n"
     files["etc/group"] = b"root:x:0:\nuser:x:1000:\nextra:x:2000:user\n"

@@ -267,7 +267,9 @@ def traces() -> dict[str, set[str]]:
         if "dockyard" in line or "/docker" in line or "containerd" in line
     }
     return {
-        "mounts": {path for path in mounts if not path.startswith(("/proc", "/sys", "/dev"))},
+        "mounts": {
+            path for path in mounts if not path.startswith(("/proc", "/sys", "/dev", "/run/netns"))
+        },
         "links": set(os.listdir("/sys/class/net")),
         "cgroups": cgroups,
         "tables": set(tables.splitlines()),

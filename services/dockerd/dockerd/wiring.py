@@ -131,7 +131,7 @@ def _services(
     config: Config, containerd: Containerd, networks: NetworkController, store: FdStore
 ) -> tuple[ContainerService, ExecService, Services]:
     tasks = Tasks(containerd)
-    images = ImageStore(containerd)
+    images = ImageStore(containerd, _scratch(config.data_root))
     events = EventBus()
     execs = ExecService(tasks, events)
     daemon_id = _daemon_id(config.data_root)
@@ -154,10 +154,18 @@ def _services(
         execs=execs,
         images=images,
         events=events,
-        system=SystemService(config, daemon_id, containers, images),
+        system=SystemService(config, daemon_id, containerd, containers, images),
         waits=Waits(containers, store),
     )
     return containers, execs, services
+
+
+def _scratch(data_root: str) -> str:
+    """A folder for uploads in progress, emptied at start."""
+    path = os.path.join(data_root, "tmp")
+    shutil.rmtree(path, ignore_errors=True)
+    os.mkdir(path, 0o700)
+    return path
 
 
 def _beside(name: str) -> str:

@@ -22,6 +22,7 @@ _STREAMED: Final = re.compile(
     rb"POST (?:/v[0-9.]+)?/(?:containers/[^/ ]+/(?:attach|wait)|exec/[^/ ]+/start)[? ]"
 )
 _LARGEST_HEAD: Final = 1 << 20
+_LINGER: Final = 0.5
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"431 Request Header Fields Too Large"
@@ -37,10 +38,13 @@ class HijackProtocol(HttpToolsProtocol):
         self._in_head = True
         self._left = -1
         self._early = bytearray()
+        self._refused = False
         self.taken = False
 
     def data_received(self, data: bytes) -> None:
         """Look at the head, then let the parser work."""
+        if self._refused:
+            return
         if self.taken:
             self._early += data
             return
@@ -51,12 +55,10 @@ class HijackProtocol(HttpToolsProtocol):
         end = self._head.find(b"\r\n\r\n")
         if end < 0:
             if len(self._head) > _LARGEST_HEAD:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+                self._refuse()
             return
         if end > _LARGEST_HEAD:
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            self._refuse()
             return
         head, rest = bytes(self._head[: end + 4]), bytes(self._head[end + 4 :])
         self._head.clear()
@@ -68,6 +70,14 @@ class HijackProtocol(HttpToolsProtocol):
         super().data_received(_UPGRADE.sub(b"X-Upgrade:", head))
         if rest and not self.transport.is_closing():
             self.data_received(rest)
+
+    def _refuse(self) -> None:
+        """Answer an oversized head. As Go's server: what the client still sends is read for a while, or it sees a reset."""
+        self._refused = True
+        self._head.clear()
+        self.transport.write(_TOO_LARGE)
+        self.transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER, self.transport.close)
 
     def _body(self, data: bytes) -> None:
         if self._left < 0:

@@ -19,10 +19,10 @@ _NOT_BUILT: Final = (
     "DeviceCgroupRules", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
     "BlkioDeviceWriteIOps", "CpuRealtimePeriod", "CpuRealtimeRuntime", "Cgroup", "MaskedPaths", "ReadonlyPaths",
 )  # fmt: skip
-_HARMLESS: Final = {
-    "CgroupnsMode": {"", "host"},
-    "UsernsMode": {"", "host"},
-    "Isolation": {"", "default"},
+_HARMLESS: Final[dict[str, tuple[str, ...]]] = {
+    "CgroupnsMode": ("", "host"),
+    "UsernsMode": ("", "host"),
+    "Isolation": ("", "default"),
 }
 
 
@@ -37,7 +37,7 @@ def size(text: str) -> int:
 def validate(config: dict[str, Any], host: dict[str, Any], runtimes: dict[str, str]) -> None:
     """Raises InvalidArgument with the option's name."""
     for name in _NOT_BUILT:
-        if host.get(name) and host[name] not in _HARMLESS.get(name, set()):
+        if host.get(name) and host[name] not in _HARMLESS.get(name, ()):
             raise InvalidArgument(f"HostConfig.{name} is not supported yet")
     if config.get("Healthcheck") and (config["Healthcheck"].get("Test") or ["NONE"])[0] != "NONE":
         raise InvalidArgument("Config.Healthcheck is not supported yet")

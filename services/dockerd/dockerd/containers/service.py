@@ -111,11 +111,14 @@ class ContainerService:
         if mode.startswith("container:"):
             joined = self.store.get(mode.removeprefix("container:"))
             host["NetworkMode"] = f"container:{joined.container_id}"
-        else:
-            self.networks.inspect(mode)
         reference = config.get("Image") or ""
         if not reference:
-            raise InvalidArgument("no image specified")
+            wanted = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
+            raise InvalidArgument(
+                "Config.Image is empty: a container needs an image"
+                if wanted
+                else "no command specified"
+            )
         image = await self._images.fast(reference)
         merged = _with_image(config, image.config.get("config") or {})
         command = [*(merged.get("Entrypoint") or []), *(merged.get("Cmd") or [])]
@@ -205,6 +208,7 @@ class ContainerService:
             merged, attachment = await asyncio.gather(
                 self._mount(container), self.networks.attach(self._network_request(container))
             )
+            self._network_events(container, "connect", attachment)
             spec = self._spec(container, merged, attachment)
             await asyncio.to_thread(mountpoints.copy_up, merged, container.mounts, self.volumes)
             stdin = ""
@@ -389,6 +393,7 @@ class ContainerService:
     async def _clean_up(self, container: Container) -> None:
         """Take away what a running container has besides its record; each step is harmless when repeated."""
         container_id = container.container_id
+        attachment = self.networks.attachment(container_id)
         for step in (self._tasks.delete, self.networks.detach):
             try:
                 await step(container_id)
@@ -396,6 +401,7 @@ class ContainerService:
                 logger.warning(
                     "clean-up failed", extra={"container": container_id, "error": str(error)}
                 )
+        self._network_events(container, "disconnect", attachment)
         merged = self.merged_dir(container)
         self._unmount(merged)
         with contextlib.suppress(OSError):
@@ -745,10 +751,10 @@ class ContainerService:
     ) -> attach.HandedOver | None:
         """Hand a client over, now or when the container starts."""
         container = self.store.get(reference)
+        self._event(container, "attach")
         if not container.running:
             container.pending.append((message, client))
             return None
-        self._event(container, "attach")
         return await attach.hand_over(self.attach_path(container.container_id), message, client)
 
     @staticmethod
@@ -844,6 +850,18 @@ class ContainerService:
         self._events.publish(
             "container", action, container.container_id, {**attributes, **(more or {})}
         )
+
+    def _network_events(
+        self, container: Container, action: str, attachment: Attachment | None
+    ) -> None:
+        for endpoint in attachment.endpoints if attachment else ():
+            network = self.networks.inspect(endpoint.network_name).network
+            attributes = {
+                "container": container.container_id,
+                "name": network.name,
+                "type": network.driver,
+            }
+            self._events.publish("network", action, network.network_id, attributes)
 
     def _begin(self, coroutine: Any) -> None:
         """Background work that nobody waits for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from dockerd.containers.model import NEVER, Container
 from dockerd.images.store import Image
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import Attachment
+from wire.errors import NotFound
 
 
 def inspect(
@@ -107,8 +109,10 @@ def _network_settings(
     }  # fmt: skip
     mode = hostconfig.network_mode(container.host)
     if attachment is None:
+        # A name that no network has fails at start, as in Docker.
         if not mode.startswith("container:"):
-            found["Networks"][mode] = _endpoint(mode, networks)
+            with contextlib.suppress(NotFound):
+                found["Networks"][mode] = _endpoint(mode, networks)
         return found
     found.update(
         SandboxID=attachment.sandbox_id,

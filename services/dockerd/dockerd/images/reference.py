@@ -60,7 +60,10 @@ def parse(text: str) -> Reference:
         host = "docker.io"
     path, _, tag = rest.partition(":")
     if path.lower() != path:
-        raise InvalidArgument("invalid reference format: repository name must be lowercase")
+        name = f"library/{path}" if host == "docker.io" and "/" not in path else path
+        raise InvalidArgument(
+            f"invalid reference format: repository name ({name}) must be lowercase"
+        )
     if (
         not _PATH.fullmatch(path)
         or not _HOST.fullmatch(host)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from google.protobuf.empty_pb2 import Empty
 
 from dockerd.containerd_client.client import Containerd
+from dockerd.images.importing import imported
 from dockerd.images.reference import parse
 from wire import typeurl
 from wire.errors import Conflict, EngineError, InvalidArgument, NotFound
@@ -72,8 +73,9 @@ class Image:
 class ImageStore:
     """Finds, pulls, loads, saves, tags and removes images."""
 
-    def __init__(self, containerd: Containerd) -> None:
+    def __init__(self, containerd: Containerd, scratch: str) -> None:
         self._containerd = containerd
+        self._scratch = scratch
         self._documents: dict[str, dict[str, Any]] = {}
 
     async def list(self) -> list[Image]:
@@ -97,15 +99,14 @@ class ImageStore:
 
     async def find(self, reference: str) -> Image:
         """An image by name, id or unambiguous prefix; raises NotFound in Docker's words."""
-        missing = NotFound(f"No such image: {reference}")
         wanted = reference.removeprefix("sha256:")
         by_id = all(letter in "0123456789abcdef" for letter in wanted) and len(wanted) <= _ID_LENGTH
-        if not (by_id and len(wanted) == _ID_LENGTH):
-            try:
-                full = parse(reference).full
-            except InvalidArgument:
-                full = ""
-            if full and not reference.startswith("sha256:"):
+        missing = NotFound(f"No such image: {reference}")
+        if not (by_id and len(wanted) == _ID_LENGTH) and not reference.startswith("sha256:"):
+            named = parse(reference)
+            full = named.full
+            missing = NotFound(f"No such image: {named.familiar}")
+            if full:
                 try:
                     response = await self._containerd.call(
                         "images.v1.Images",
@@ -268,6 +269,15 @@ class ImageStore:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
             stream.close()
+
+    async def import_tree(
+        self, chunks: AsyncIterator[bytes], name: str, changes: Sequence[str], comment: str
+    ) -> str:
+        """An image of one layer from a root file system's archive; its id. Raises InvalidArgument for bad changes."""
+        async with imported(chunks, self._scratch, name, changes, comment) as (image_id, archive):
+            async for _ in self.load(archive):
+                pass
+        return image_id
 
     async def save(self, references: Sequence[str]) -> AsyncIterator[bytes]:
         """Export images as one archive."""

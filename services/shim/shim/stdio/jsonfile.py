@@ -103,7 +103,7 @@ class JsonFile:
             if plain in text:
                 text = text.replace(plain, escaped)
         encoded = text.encode()
-        if self._max_size > 0 and self._size > 0 and self._size + len(encoded) > self._max_size:
+        if 0 < self._max_size < self._size + len(encoded):
             # Record-wise only near the limit, so that no file exceeds it by more than one record.
             for record in encoded.splitlines(keepends=True):
                 if self._size > 0 and self._size + len(record) > self._max_size:

@@ -286,12 +286,18 @@ async def logs(reference: str, request: Request, containers: Containers) -> Stre
                 continue
             if until is not None and entry.seconds > until:
                 return
-            text = f"{entry.time} ".encode() + entry.text if timestamps else entry.text
+            text = f"{_fixed(entry.time)} ".encode() + entry.text if timestamps else entry.text
             if framed:
                 text = struct.pack(">BxxxI", 1 if entry.stream == "stdout" else 2, len(text)) + text
             yield text
 
     return StreamingResponse(chunks(), media_type=streams.content_type(request, framed=framed))
+
+
+def _fixed(moment: str) -> str:
+    """As Docker prints log times: nine digits of a second, so that columns line up."""
+    whole, _, fraction = moment.removesuffix("Z").partition(".")
+    return f"{whole}.{fraction:<09}Z"
 
 
 async def _listed(path: str, tail: int | None) -> AsyncIterator[jsonfile.Entry]:

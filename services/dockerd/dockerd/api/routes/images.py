@@ -13,8 +13,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from dockerd.api import params, streams
 from dockerd.api.deps import Containers, Events, Images
 from dockerd.containers.views import image_summary
+from dockerd.events.bus import EventBus
 from dockerd.images.progress import PullProgress
 from dockerd.images.reference import parse
+from dockerd.images.store import ImageStore
 from wire.errors import (
     Conflict,
     EngineError,
@@ -68,10 +70,10 @@ def _reference_matches(tag: str, pattern: str) -> bool:
 
 @router.post("/images/create")
 async def create(request: Request, images: Images, events: Events) -> Response:
-    """`docker pull`; importing a root file system is not built yet."""
+    """`docker pull` and `docker import`."""
     query = request.query_params
     if query.get("fromSrc"):
-        raise InvalidArgument("importing a root file system (fromSrc) is not supported yet")
+        return await _import(request, images, events)
     if query.get("platform") not in {None, "", "linux/amd64", "linux"}:
         raise InvalidArgument(f"platform {query.get('platform')!r} is not supported")
     name, tag = query.get("fromImage") or "", query.get("tag") or ""
@@ -113,6 +115,26 @@ async def create(request: Request, images: Images, events: Events) -> Response:
             yield line
 
     return StreamingResponse(rest(), media_type="application/json")
+
+
+async def _import(request: Request, images: ImageStore, events: EventBus) -> Response:
+    query = request.query_params
+    if query["fromSrc"] != "-":
+        raise InvalidArgument("fromSrc: importing from a URL is not supported yet")
+    if query.get("platform") not in {None, "", "linux/amd64", "linux"}:
+        raise InvalidArgument(f"platform {query.get('platform')!r} is not supported")
+    repository, tag = query.get("repo") or "", query.get("tag") or ""
+    name = parse(f"{repository}:{tag}" if tag else repository) if repository else None
+    if name is not None and name.digest:
+        raise InvalidArgument("cannot import digest reference")
+    image_id = await images.import_tree(
+        request.stream(),
+        name.full if name else "",
+        query.getlist("changes"),
+        query.get("message") or "",
+    )
+    events.publish("image", "import", image_id, {"name": name.familiar if name else image_id})
+    return Response(_line({"status": image_id}), media_type="application/json")
 
 
 def _as_error(text: str) -> EngineError:

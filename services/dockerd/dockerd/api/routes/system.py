@@ -35,7 +35,7 @@ async def ping(request: Request) -> Response:
 @router.get("/version")
 async def version(system: System) -> JSONResponse:
     """Versions."""
-    return JSONResponse(system.version())
+    return JSONResponse(await system.version())
 
 
 @router.get("/info")
