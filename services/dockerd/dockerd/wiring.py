@@ -83,6 +83,7 @@ async def serve(config: Config) -> None:
                 app.create(services),
                 http=HijackProtocol,
                 log_config=None,
+                access_log=config.debug,
                 lifespan="off",
                 server_header=False,
                 date_header=True,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from dockerd.containerd_client.client import Containerd
@@ -27,6 +29,7 @@ from wire.gen.containerd.types.transfer import (
     registry_pb2,
 )
 from wire.gen.containerd.types.transfer import streaming_pb2 as transfer_streaming
+from wire.grpc_adapter import error_of
 from wire.oci.image import chain_id
 
 _UNNAMED: Final = "import@"
@@ -401,9 +404,10 @@ class _Stream:
         return cls(name, call)
 
     async def receive(self) -> Any:
-        import grpc
-
-        packed = await self._call.read()
+        try:
+            packed = await self._call.read()
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from failure
         return None if packed is grpc.aio.EOF else typeurl.unpack(packed)
 
     async def feed(self, chunks: AsyncIterator[bytes]) -> None:
@@ -429,7 +433,9 @@ class _Stream:
             if isinstance(message, transfer_streaming.Data):
                 yield message.data
                 update = transfer_streaming.WindowUpdate(update=len(message.data))
-                await self._call.write(typeurl.pack(update))
+                # The sender may have said all; what it sent can still be read.
+                with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                    await self._call.write(typeurl.pack(update))
 
     async def answer(self, auth: dict[str, str]) -> None:
         while (message := await self.receive()) is not None:
