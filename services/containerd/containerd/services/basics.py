@@ -132,7 +132,9 @@ class StreamingService:
             yield typeurl.pack(Empty())
             while (packed := await stream.outgoing.get()) is not None:
                 yield packed
+                stream.sent()
         finally:
+            stream.left()
             self._streams.forget(init.id)
             pumping.cancel()
             await asyncio.gather(pumping, return_exceptions=True)

@@ -14,6 +14,7 @@ from wire.errors import AlreadyExists, Cancelled, NotFound
 from wire.gen.containerd.types.transfer import streaming_pb2
 
 _WINDOW: Final = 2 << 20
+_QUEUED: Final = 8
 
 
 class Stream:
@@ -22,6 +23,8 @@ class Stream:
     def __init__(self) -> None:
         self.incoming: asyncio.Queue[Any | None] = asyncio.Queue()
         self.outgoing: asyncio.Queue[Any | None] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._gone = False
 
     def send(self, message: Message) -> None:
         """Queue a message for the client."""
@@ -30,6 +33,15 @@ class Stream:
     def close(self) -> None:
         """No more messages come from us."""
         self.outgoing.put_nowait(None)
+
+    def sent(self) -> None:
+        """One more message has left the queue."""
+        self._room.set()
+
+    def left(self) -> None:
+        """The client is gone."""
+        self._gone = True
+        self._room.set()
 
     async def receive(self) -> Message | None:
         """The client's next message; None at its end."""
@@ -56,6 +68,12 @@ class Stream:
                         raise Cancelled("the reader of the stream has left")
                     if isinstance(message, streaming_pb2.WindowUpdate):
                         room += message.update
+                # A client may grant gigabytes: what is not on its way yet must not pile up here.
+                while self.outgoing.qsize() >= _QUEUED and not self._gone:
+                    self._room.clear()
+                    await self._room.wait()
+                if self._gone:
+                    raise Cancelled("the reader of the stream has left")
                 part, view = view[:room], view[room:]
                 self.send(streaming_pb2.Data(data=part))
                 room -= len(part)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ from wire.oci.image import chain_id
 
 _UNNAMED: Final = "import@"
 _ID_LENGTH: Final = 64
+_WINDOW: Final = (1 << 31) - 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -427,15 +427,18 @@ class _Stream:
         await self._call.done_writing()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        window = 4 << 20
-        await self._call.write(typeurl.pack(transfer_streaming.WindowUpdate(update=window)))
+        # HTTP/2 holds the sender back already. Updates are rare, because grpc.aio (1.76) drops what is still unread when a
+        # write meets a stream that the other side has just ended.
+        await self._call.write(typeurl.pack(transfer_streaming.WindowUpdate(update=_WINDOW)))
+        taken = 0
         while (message := await self.receive()) is not None:
             if isinstance(message, transfer_streaming.Data):
                 yield message.data
-                update = transfer_streaming.WindowUpdate(update=len(message.data))
-                # The sender may have said all; what it sent can still be read.
-                with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                taken += len(message.data)
+                if taken >= _WINDOW // 2:
+                    update = transfer_streaming.WindowUpdate(update=taken)
                     await self._call.write(typeurl.pack(update))
+                    taken = 0
 
     async def answer(self, auth: dict[str, str]) -> None:
         while (message := await self.receive()) is not None:
