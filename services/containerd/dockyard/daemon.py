@@ -98,12 +98,15 @@ class Daemon:
         _, status = os.waitpid(self.pid, 0)
         os.close(self.pidfd)
         lived = time.monotonic() - self.started_at
+        served = self.ready
         self.pid, self.pidfd, self.ready = 0, -1, False
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.pid_file)
         code = os.waitstatus_to_exitcode(status)
         self.last_exit = f"signal {-code}" if code < 0 else f"exit status {code}"
-        self.failures = 0 if lived >= _HEALTHY_AFTER else self.failures + 1
+        # A daemon that served and was killed has no fault of its own to wait out.
+        killed = served and code == -signal.SIGKILL
+        self.failures = 0 if killed or lived >= _HEALTHY_AFTER else self.failures + 1
         # The first death is answered at once: clients are waiting in the listener's backlog.
         delay = 0.0 if self.failures <= 1 else min(_SLOWEST_RESTART, 0.1 * 2**self.failures)
         self.restart_at = time.monotonic() + delay

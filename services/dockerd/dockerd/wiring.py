@@ -27,6 +27,7 @@ from dockerd.containers.service import ContainerService
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.waits import PREFIX, Waits
 from dockerd.events.bus import EventBus
+from dockerd.execs.records import ExecRecords
 from dockerd.execs.service import ExecService
 from dockerd.fdstore import FdStore, inherited
 from dockerd.images.store import ImageStore
@@ -134,7 +135,7 @@ def _services(
     tasks = Tasks(containerd)
     images = ImageStore(containerd, _scratch(config.data_root))
     events = EventBus()
-    execs = ExecService(tasks, events)
+    execs = ExecService(tasks, events, ExecRecords(config.exec_root))
     daemon_id = _daemon_id(config.data_root)
     containers = ContainerService(
         store=ContainerStore(config.data_root),
@@ -149,6 +150,7 @@ def _services(
         init_path=_beside("dockyard-init"),
         runtimes=config.runtimes,
         on_exec_exit=execs.exited,
+        on_reconcile=execs.reconcile,
     )
     services = Services(
         containers=containers,

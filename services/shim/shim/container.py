@@ -287,6 +287,13 @@ class Container:
         self.close()
         return process
 
+    async def destroy(self) -> None:
+        """Remove the container whatever it does: nobody will ask for it any more."""
+        with contextlib.suppress(EngineError):
+            await self._runtime.run("delete", "--force")
+        self._unmount()
+        self.close()
+
     async def kill(self, exec_id: str, signal: int, *, everything: bool) -> None:
         """Send a signal; raises NotFound if the process has ended."""
         process = self.process(exec_id)

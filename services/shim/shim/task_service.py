@@ -273,7 +273,11 @@ class TaskService:
 
     async def shutdown(self, request: Any, module: Any) -> Message:
         """End the shim when it has nothing left."""
-        if request.now or not self._containers:
+        if request.now:
+            for container in tuple(self._containers.values()):
+                await container.destroy()
+            self._containers.clear()
+        if not self._containers:
             self._shut_down()
         return Empty()
 

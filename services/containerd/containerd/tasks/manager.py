@@ -9,9 +9,9 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
 
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 _SERVICE: Final = "containerd.task.v2.Task"
 _KILLED: Final = 137
 Reply = TypeVar("Reply", bound=Message)
+_Result = TypeVar("_Result")
 
 
 @dataclass(eq=False, slots=True)
@@ -60,6 +61,7 @@ class TaskManager:
         self._exchange = exchange
         self._tasks: dict[tuple[str, str], Task] = {}
         self._creating: set[tuple[str, str]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
 
     def get(self, container_id: str) -> Task:
         """A task of the current namespace; raises NotFound."""
@@ -88,6 +90,21 @@ class TaskManager:
         if key in self._tasks or key in self._creating:
             raise AlreadyExists(f"task {container_id}: already exists")
         self._creating.add(key)
+        # A caller that dies must not tear a creation in two: it is finished, and found by whoever asks next.
+        return await self._undisturbed(
+            self._create(key, runtime=runtime, spec=spec, group=group, request=request)
+        )
+
+    async def _create(
+        self,
+        key: tuple[str, str],
+        *,
+        runtime: str,
+        spec: bytes,
+        group: str,
+        request: shim_pb2.CreateTaskRequest,
+    ) -> int:
+        namespace, container_id = key
         bundle = os.path.join(self._root, namespace, container_id)
         task = Task(namespace, container_id, bundle)
         try:
@@ -107,6 +124,9 @@ class TaskManager:
 
     async def delete(self, task: Task) -> shim_pb2.DeleteResponse:
         """Delete a stopped task, end its shim and remove its bundle."""
+        return await self._undisturbed(self._delete(task))
+
+    async def _delete(self, task: Task) -> shim_pb2.DeleteResponse:
         if task.client is None:
             response = self._recorded(task, "")
             await self._cleanup(task)
@@ -117,6 +137,18 @@ class TaskManager:
         await self._discard(task)
         self._tasks.pop((task.namespace, task.container_id), None)
         return response
+
+    async def _undisturbed(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        # Retrieved here, because the one who would be told may be gone.
+        if not task.cancelled():
+            task.exception()
 
     async def restore(self) -> None:
         """Find the tasks of an earlier life by their bundles; a shim that answers decides, else its records do."""

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import signal as signals
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from dockerd.containerd_client.tasks import Exited, Tasks
@@ -18,6 +18,7 @@ from dockerd.containers.model import Container, moment, now
 from dockerd.containers.store import ContainerStore
 from dockerd.events.bus import EventBus
 from dockerd.images.store import ImageStore
+from dockerd.linux import cgroups
 from dockerd.linux import mounts as linux_mounts
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import Attachment, AttachRequest, ContainerId, PortBinding
@@ -80,6 +81,7 @@ class ContainerService:
         init_path: str,
         runtimes: dict[str, str],
         on_exec_exit: Callable[[str, str, Exited], None],
+        on_reconcile: Callable[[], Awaitable[None]],
     ) -> None:
         self.store = store
         self._tasks = tasks
@@ -93,6 +95,7 @@ class ContainerService:
         self._init_path = init_path
         self._runtimes = runtimes
         self._on_exec_exit = on_exec_exit
+        self._on_reconcile = on_reconcile
         self._background: set[asyncio.Task[Any]] = set()
         self._backoff: dict[str, float] = {}
 
@@ -419,6 +422,9 @@ class ContainerService:
 
     async def _exited(self, container: Container, ended: Exited) -> None:
         started = _seconds(container.state["StartedAt"])
+        # The event of it may have come while nobody listened; the cgroup stays until the task is deleted.
+        if cgroups.oom_kills(builder.cgroup_path(container.container_id, container.host)):
+            self.oom(container.container_id)
         container.state.update(
             Status="exited",
             Running=False,
@@ -480,7 +486,7 @@ class ContainerService:
     def oom(self, container_id: str) -> None:
         """The kernel killed a process of the container for memory."""
         container = self.store.find(container_id)
-        if container is not None:
+        if container is not None and not container.state["OOMKilled"]:
             container.state["OOMKilled"] = True
             self._event(container, "oom")
 
@@ -794,6 +800,10 @@ class ContainerService:
 
     async def reconcile(self) -> None:
         """Bring the records in line with containerd."""
+        await self._reconcile_tasks()
+        await self._on_reconcile()
+
+    async def _reconcile_tasks(self) -> None:
         for container in self.store:
             async with container.lock:
                 state = await self._tasks.state(container.container_id)

@@ -8,17 +8,20 @@ import logging
 import os
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from dockerd.containerd_client.tasks import Exited, Tasks
 from dockerd.containers import attach
 from dockerd.containers.model import Container
 from dockerd.containers.service import ContainerService
 from dockerd.events.bus import EventBus
+from dockerd.execs.records import ExecRecords
 from dockerd.spec import builder
 from wire.errors import Conflict, EngineError, InvalidArgument, NotFound
 
 logger = logging.getLogger(__name__)
+
+_LOST: Final = 137
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +41,8 @@ class Exec:
 class ExecService:
     """All execs of this daemon."""
 
-    def __init__(self, tasks: Tasks, events: EventBus) -> None:
+    def __init__(self, tasks: Tasks, events: EventBus, records: ExecRecords) -> None:
+        self._records = records
         self._tasks = tasks
         self._events = events
         self._execs: dict[str, Exec] = {}
@@ -46,8 +50,48 @@ class ExecService:
         self._background: set[asyncio.Task[Any]] = set()
 
     def connect(self, containers: ContainerService) -> None:
-        """The containers that execs run in: given after both exist."""
+        """The containers that execs run in, given after both exist; brings back the execs of an earlier life."""
         self._containers = containers
+        for exec_id, record in self._records.load():
+            container = containers.store.find(str(record.get("container")))
+            if container is None:
+                self._records.forget(exec_id)
+                continue
+            found = Exec(
+                exec_id=exec_id,
+                container=container,
+                config=record["config"],
+                started=record["started"],
+                running=record["started"] and record["exit_code"] is None,
+                exit_code=record["exit_code"],
+            )
+            found.settled.set()
+            self._execs[exec_id] = found
+
+    def _record(self, found: Exec) -> None:
+        self._records.write(
+            found.exec_id,
+            {
+                "container": found.container.container_id,
+                "config": found.config,
+                "started": found.started,
+                "exit_code": found.exit_code,
+            },
+        )
+
+    async def reconcile(self) -> None:
+        """Learn of the ends that were missed while containerd or this daemon was away."""
+        for found in tuple(self._execs.values()):
+            if found.running and found.settled.is_set():
+                state = await self._tasks.state(found.container.container_id, found.exec_id)
+                if state is None:
+                    # Its container ended with it, and nobody kept its status.
+                    found.running, found.exit_code = False, _LOST
+                    self._record(found)
+                elif state.exited is not None:
+                    self.exited(found.container.container_id, found.exec_id, state.exited)
+                else:
+                    found.pid = state.pid
 
     def _service(self) -> ContainerService:
         assert self._containers is not None
@@ -68,7 +112,9 @@ class ExecService:
         for known in tuple(self._execs.values()):
             if self._service().store.find(known.container.container_id) is None:
                 del self._execs[known.exec_id]
+                self._records.forget(known.exec_id)
         self._execs[exec_id] = Exec(exec_id=exec_id, container=container, config=config)
+        self._record(self._execs[exec_id])
         self._event(self._execs[exec_id], f"exec_create: {' '.join(config['Cmd'])}")
         return exec_id
 
@@ -118,6 +164,7 @@ class ExecService:
                 os.close(client)
             raise
         found.started = True
+        self._record(found)
         service = self._service()
         host = dict(container.host)
         privileged = bool(config.get("Privileged") or host.get("Privileged"))
@@ -159,6 +206,7 @@ class ExecService:
             found.exit_code = 126
             if "executable file not found" in text or "no such file or directory" in text:
                 found.exit_code = 127
+            self._record(found)
             self._spawn(self._tasks.delete_exec(container.container_id, exec_id))
             if detach or message is None:
                 raise InvalidArgument(f"{text}: unknown") from error
@@ -173,6 +221,8 @@ class ExecService:
         if found is not None:
             found.running = False
             found.exit_code = ended.status
+            # Before containerd forgets it.
+            self._record(found)
             self._event(found, "exec_die", {"exitCode": str(ended.status), "execID": exec_id})
         self._spawn(self._tasks.delete_exec(container_id, exec_id))
 

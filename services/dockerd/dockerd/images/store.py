@@ -427,7 +427,7 @@ class _Stream:
         await self._call.done_writing()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        # HTTP/2 holds the sender back already. Updates are rare, because grpc.aio (1.76) drops what is still unread when a
+        # HTTP/2 holds the sender back already. Updates are rare, because grpc.aio (1.85) drops what is still unread when a
         # write meets a stream that the other side has just ended.
         await self._call.write(typeurl.pack(transfer_streaming.WindowUpdate(update=_WINDOW)))
         taken = 0

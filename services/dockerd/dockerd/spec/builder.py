@@ -72,6 +72,12 @@ _LARGEST_PASSWD: Final = 4 << 20
 _SHM: Final = 64 << 20
 
 
+def cgroup_path(container_id: str, host: dict[str, Any]) -> str:
+    """The container's cgroup, below the root of every hierarchy."""
+    parent = str(host.get("CgroupParent") or "/docker")
+    return f"/{parent.strip('/')}/{container_id}"
+
+
 def process(
     *,
     args: list[str],
@@ -155,7 +161,7 @@ def build(
         ),
         "mounts": [*_default_mounts(host, mounts, privileged=privileged), *mounts],
         "linux": {
-            "cgroupsPath": f"{host.get('CgroupParent') or '/docker'}/{container_id}",
+            "cgroupsPath": cgroup_path(container_id, host),
             "namespaces": _namespaces(netns, namespaces),
             "resources": resource_limits(host, privileged=privileged),
             "sysctl": host.get("Sysctls") or {},
