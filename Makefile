@@ -10,7 +10,8 @@ CARGO ?= $(firstword $(wildcard $(HOME)/.cargo/bin/cargo) cargo)
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := services/runtime/target/$(TARGET)/release
 
-.PHONY: deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
+
+.PHONY: rust test-deps deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,7 +50,19 @@ unit: setup ## Unit tests; no root
 
 check: lint types proto-check unit ## The fast half; no root
 
-test: check ## Everything
+rust: ## The runtime's own checks: format, clippy, unit tests
+	cd services/runtime && $(CARGO) fmt --check
+	cd services/runtime && $(CARGO) clippy -q --locked --all-targets -- -D warnings
+	cd services/runtime && $(CARGO) test -q --locked
+
+test: check test-deps bin rust ## Everything, from a fresh clone; needs root
+	$(VENV)/bin/pytest -q tests
+
+test-deps: deps ## Install what the tests need besides (Debian)
+	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
+	have docker docker.io; have busybox busybox-static; have docker-registry docker-registry; have skopeo skopeo; \
+	have ps procps; have nsenter util-linux; \
+	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
 
 deps: ## Install the system packages that are missing (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_refused_by_name() {
-        let message = parse(&words("idmap")).err().map(|error| error.message);
-        assert_eq!(message.as_deref(), Some("mounts: option \"idmap\" is not supported"));
+        let message = parse(&words("remount")).err().map(|error| error.message);
+        assert_eq!(message.as_deref(), Some("mounts: option \"remount\" is not supported"));
     }
 }
