@@ -11,7 +11,8 @@ TARGET := x86_64-unknown-linux-gnu
 RELEASE := services/runtime/target/$(TARGET)/release
 
 
-.PHONY: rust test-deps deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
+
+.PHONY: arch rust test-deps deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,7 +49,10 @@ types: setup ## mypy, strict
 unit: setup ## Unit tests; no root
 	$(VENV)/bin/pytest -q tests/unit
 
-check: lint types proto-check unit ## The fast half; no root
+arch: setup ## Import contracts
+	$(VENV)/bin/lint-imports --no-cache
+
+check: lint types arch proto-check unit ## The fast half; no root
 
 rust: ## The runtime's own checks: format, clippy, unit tests
 	cd services/runtime && $(CARGO) fmt --check
