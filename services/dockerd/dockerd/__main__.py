@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+# Its fork handlers abort the child of a fork while other threads are in gRPC (1.85); our children exec at once.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import uvloop
 
