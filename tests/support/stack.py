@@ -134,9 +134,10 @@ class Stack:
                     break
             time.sleep(0.02)
         # The supervisor answers `up` once everything is ready; the hello image is there already.
-        subprocess.run(
-            [BIN / "dockyard", "up", "--root", self.root], check=True, capture_output=True
+        up = subprocess.run(
+            [BIN / "dockyard", "up", "--root", self.root], capture_output=True, text=True
         )
+        assert up.returncode == 0, up.stderr
 
     def remove_all(self) -> None:
         names = self.docker("ps", "-aq").split()

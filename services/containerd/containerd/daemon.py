@@ -39,6 +39,7 @@ from containerd.tasks.shim_process import ShimSettings, ShimStarter
 from containerd.transfer.pull import Puller
 from containerd.transfer.streams import Streams
 from containerd.unpack.unpacker import Unpacker
+from wire import stacks
 from wire.atomic import FileLock, write_atomic
 from wire.gen.containerd.services.containers.v1 import containers_pb2
 from wire.gen.containerd.services.content.v1 import content_pb2
@@ -68,6 +69,7 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    stacks.dump_on_signal(loop)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(config))
         database = Database(os.path.join(config.root, "metadata.db"))

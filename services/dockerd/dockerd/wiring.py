@@ -35,6 +35,7 @@ from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import NetworkSettings
 from dockerd.system.information import SystemService
 from dockerd.volumes.store import VolumeStore
+from wire import stacks
 from wire.atomic import FileLock, write_atomic
 from wire.errors import EngineError, InvalidArgument
 
@@ -52,6 +53,7 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    stacks.dump_on_signal(loop)
     store = FdStore()
     given = inherited()
     async with contextlib.AsyncExitStack() as stack:
@@ -95,6 +97,8 @@ async def serve(config: Config) -> None:
         await server.begin()
         stack.push_async_callback(server.end)
         reconciling = loop.create_task(_reconcile(containers, networks, services.waits, given))
+        # Without it the daemon would answer and know nothing: better a fresh start under the supervisor.
+        reconciling.add_done_callback(lambda _: stop.set())
         stack.push_async_callback(_cancelled, reconciling)
         store.ready()
         logger.info("serving", extra={"hosts": ",".join(config.hosts)})
@@ -103,7 +107,9 @@ async def serve(config: Config) -> None:
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    (ended,) = await asyncio.gather(task, return_exceptions=True)
+    if ended is not None and not isinstance(ended, asyncio.CancelledError):
+        logger.critical("watching containers failed", exc_info=ended)
 
 
 async def _reconcile(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from google.protobuf.message import Message
@@ -40,19 +41,24 @@ class Exchange:
             if filters.matches(lambda path: _field(envelope, path)) and queue.qsize() <= _QUEUE:
                 queue.put_nowait(envelope)
 
-    async def subscribe(self, expressions: Sequence[str]) -> AsyncIterator[event_pb2.Envelope]:
-        """Every matching envelope from now on; raises ResourceExhausted for a reader that falls behind."""
+    @contextlib.contextmanager
+    def subscribe(self, expressions: Sequence[str]) -> Iterator[AsyncIterator[event_pb2.Envelope]]:
+        """Every matching envelope from now on; reading raises ResourceExhausted for a reader that falls behind."""
         queue: asyncio.Queue[event_pb2.Envelope] = asyncio.Queue()
         entry = (Filter(expressions), queue)
         self._subscribers.append(entry)
         try:
-            while True:
-                envelope = await queue.get()
-                if queue.qsize() >= _QUEUE:
-                    raise ResourceExhausted("event subscriber is too slow")
-                yield envelope
+            yield _taken(queue)
         finally:
             self._subscribers.remove(entry)
+
+
+async def _taken(queue: asyncio.Queue[event_pb2.Envelope]) -> AsyncIterator[event_pb2.Envelope]:
+    while True:
+        envelope = await queue.get()
+        if queue.qsize() >= _QUEUE:
+            raise ResourceExhausted("event subscriber is too slow")
+        yield envelope
 
 
 def _field(envelope: event_pb2.Envelope, path: tuple[str, ...]) -> str | None:

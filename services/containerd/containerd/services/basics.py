@@ -66,11 +66,14 @@ class EventsService:
         return Empty()
 
     async def subscribe(
-        self, request: events_pb2.SubscribeRequest, _context: Any
+        self, request: events_pb2.SubscribeRequest, context: Any
     ) -> AsyncIterator[event_pb2.Envelope]:
         """Every matching envelope from now on."""
-        async for envelope in self._exchange.subscribe(request.filters):
-            yield envelope
+        with self._exchange.subscribe(request.filters) as envelopes:
+            # At once, so that the client knows from when on it misses nothing.
+            await context.send_initial_metadata(())
+            async for envelope in envelopes:
+                yield envelope
 
 
 class VersionService:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -12,6 +14,7 @@ from wire import namespaces
 from wire.grpc_adapter import CHANNEL_OPTIONS, error_of
 
 NAMESPACE: Final = "moby"
+_HEAD_PATIENCE: Final = 0.5
 _METADATA: Final = ((namespaces.HEADER, NAMESPACE),)
 Reply = TypeVar("Reply", bound=Message)
 
@@ -47,16 +50,32 @@ class Containerd:
             raise error_of(failure) from failure
 
     async def stream(
-        self, service: str, method: str, request: Message, reply: type[Reply]
+        self,
+        service: str,
+        method: str,
+        request: Message,
+        reply: type[Reply],
+        on_head: Callable[[], None] | None = None,
     ) -> AsyncIterator[Reply]:
-        """A call that answers with many messages."""
+        """A call that answers with many messages; ``on_head`` is called once the other side has begun to answer.
+
+        A containerd of Go sends nothing before its first message: there it is called after a moment.
+        """
         stub: Any = self._channel.unary_stream(
             f"/containerd.services.{service}/{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
         )
         try:
-            async for message in stub(request, metadata=_METADATA):
+            call = stub(request, metadata=_METADATA)
+            if on_head is not None:
+                try:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_HEAD_PATIENCE):
+                            await call.initial_metadata()
+                finally:
+                    on_head()
+            async for message in call:
                 yield message
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from failure

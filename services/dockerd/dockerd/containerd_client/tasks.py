@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -296,13 +296,13 @@ class Tasks:
                 Empty,
             )
 
-    async def watch(self) -> AsyncIterator[TaskEvent]:
-        """Exits and OOM kills from now on; raises Unavailable when containerd goes."""
+    async def watch(self, on_subscribed: Callable[[], None]) -> AsyncIterator[TaskEvent]:
+        """Exits and OOM kills, all from the call of ``on_subscribed`` on; raises Unavailable when containerd goes."""
         request = events_pb2.SubscribeRequest(
             filters=["namespace==moby,topic==/tasks/exit", "namespace==moby,topic==/tasks/oom"]
         )
         async for envelope in self._containerd.stream(
-            "events.v1.Events", "Subscribe", request, event_pb2.Envelope
+            "events.v1.Events", "Subscribe", request, event_pb2.Envelope, on_subscribed
         ):
             match typeurl.unpack(envelope.event):
                 case events.TaskExit() as event:

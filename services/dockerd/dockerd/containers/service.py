@@ -775,8 +775,11 @@ class ContainerService:
         """Follow containerd's events for ever; after each interruption the truth is fetched again."""
         pause = 0.05
         while True:
-            watching = self._spawn(self._watch_once())
+            subscribed = asyncio.Event()
+            watching = self._spawn(self._watch_once(subscribed.set))
             try:
+                # What ends after the truth was fetched must come as an event.
+                await subscribed.wait()
                 await self.reconcile()
                 pause = 0.05
                 await watching
@@ -788,8 +791,8 @@ class ContainerService:
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 2)
 
-    async def _watch_once(self) -> None:
-        async for event in self._tasks.watch():
+    async def _watch_once(self, on_subscribed: Callable[[], None]) -> None:
+        async for event in self._tasks.watch(on_subscribed):
             if event.kind == "oom":
                 self.oom(event.container_id)
             elif event.exited is not None:

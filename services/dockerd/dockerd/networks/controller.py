@@ -92,6 +92,7 @@ class NetworkController:
         self._drivers: dict[str, Driver] = {}
         self._monitor: Monitor | None = None
         self._repairs: set[asyncio.Task[None]] = set()
+        self._earlier: set[str] = set()
 
     # -- life
 
@@ -121,7 +122,7 @@ class NetworkController:
         self._thread.shutdown()
 
     async def reconcile(self, running: Collection[str]) -> None:
-        """Tear down the endpoints of containers that are not in ``running``, and repair those that are."""
+        """Tear down what an earlier life left of containers that are not in ``running``, and repair the others."""
         await self._run(self._reconcile, frozenset(running))
 
     # -- endpoints
@@ -178,6 +179,7 @@ class NetworkController:
         self._home = os.open(linux_namespaces.OWN_NETNS, os.O_RDONLY | os.O_CLOEXEC)
         self._connection = NetlinkConnection()
         self._store.load()
+        self._earlier = set(self._store.containers())
         for name, descriptor in adopted:
             self._reservations.adopt(descriptor, name)
         table = self._settings.table or rules.table_name(self._settings.bridge)
@@ -267,6 +269,7 @@ class NetworkController:
         os.close(self._home)
 
     def _attach(self, request: AttachRequest) -> Attachment:
+        self._earlier.discard(request.container_id)
         if request.network.startswith(_JOINED):
             return self._join(request)
         stale = self._store.of_container(request.container_id)
@@ -357,9 +360,11 @@ class NetworkController:
             self._store.save_endpoints(replace(record, container_name=name) for record in endpoints)
 
     def _reconcile(self, running: frozenset[str]) -> None:
-        for container_id in self._store.containers():
-            if container_id not in running:
-                self._teardown(self._store.of_container(container_id))
+        # Those of an earlier life only: a container that is just being started is not in ``running`` yet.
+        for container_id in self._earlier - running:
+            if endpoints := self._store.of_container(container_id):
+                self._teardown(endpoints)
+        self._earlier.clear()
         self._reservations.drop_adopted()
         known = {os.path.basename(record.netns_path) for record in self._store.endpoints()}
         for name in os.listdir(self._netns_dir):
