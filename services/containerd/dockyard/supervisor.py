@@ -23,6 +23,7 @@ from typing import Any, Final
 from dockyard.daemon import Daemon
 from dockyard.fdstore import Notification, receive
 from dockyard.stack import Stack, dialled
+from wire.addresses import SOCKET_PATH_LIMIT
 from wire.atomic import FileLock
 
 logger = logging.getLogger(__name__)
@@ -32,24 +33,24 @@ _BACKLOG: Final = 4096
 
 
 def listen(path: str, mode: int, group: str | None) -> socket.socket:
-    """A unix listener at ``path`` of any length: bound through its directory's descriptor, then moved into place."""
+    """A unix listener at ``path``; a path longer than sun_path is bound through its directory's descriptor."""
     directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     name = os.path.basename(path)
+    # Tools that look for a socket's owner in /proc/net/unix compare with the path that was bound.
+    fits = len(os.fsencode(path)) <= SOCKET_PATH_LIMIT
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        fresh = f".{name}.{os.getpid()}"
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(fresh, dir_fd=directory)
+            os.unlink(name, dir_fd=directory)
         before = os.umask(0o777 & ~mode)
         try:
-            listener.bind(f"/proc/self/fd/{directory}/{fresh}")
+            listener.bind(path if fits else f"/proc/self/fd/{directory}/{name}")
         finally:
             os.umask(before)
         with contextlib.suppress(KeyError):
             if group:
-                os.chown(fresh, 0, grp.getgrnam(group).gr_gid, dir_fd=directory)
+                os.chown(name, 0, grp.getgrnam(group).gr_gid, dir_fd=directory)
         listener.listen(_BACKLOG)
-        os.rename(fresh, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         listener.close()
         raise
