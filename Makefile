@@ -12,7 +12,7 @@ RELEASE := services/runtime/target/$(TARGET)/release
 
 
 
-.PHONY: arch rust test-deps deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
+.PHONY: bench-runtime arch rust test-deps deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,12 @@ test-deps: deps ## Install what the tests need besides (Debian)
 	have docker docker.io; have busybox busybox-static; have docker-registry docker-registry; have skopeo skopeo; \
 	have ps procps; have nsenter util-linux; \
 	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
+
+bench-runtime: setup runtime-build ## The runtime beside Debian's runc and crun; writes BENCHMARKS.md; needs root
+	@missing=(); for each in runc crun; do command -v "$$each" >/dev/null || missing+=("$$each"); done; \
+	command -v busybox >/dev/null || missing+=(busybox-static); \
+	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
+	$(PY) -m tests.bench.runtime --write BENCHMARKS.md
 
 deps: ## Install the system packages that are missing (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
