@@ -12,7 +12,7 @@ RELEASE := services/runtime/target/$(TARGET)/release
 
 
 
-.PHONY: bench-runtime arch rust test-deps deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
+.PHONY: bench bench-deps bench-runtime arch rust test-deps deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -90,6 +90,18 @@ runtime-build: ## Build the native programs, static, into build/bin
 
 bin: setup runtime-build ## Everything in build/bin
 	$(PY) -m dockyard.launchers $(BIN)
+
+bench-deps: test-deps ## Install Debian's Docker to compare with; its services are not started
+	@if ! [ -x /usr/sbin/dockerd ] || ! [ -x /usr/bin/containerd ] || ! [ -x /usr/sbin/runc ]; then \
+	  if ! [ -e /usr/sbin/policy-rc.d ]; then \
+	    trap 'rm -f /usr/sbin/policy-rc.d' EXIT; \
+	    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; \
+	  fi; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io containerd runc; \
+	fi
+
+bench: bench-deps bin ## Compare with Debian's Docker, write BENCHMARKS.md (ONLY=case,... ROUNDS=n); needs root
+	$(PY) -m tests.bench $(if $(ONLY),--only "$(ONLY)") $(if $(ROUNDS),--rounds "$(ROUNDS)")
 
 up: deps bin ## Build, start the stack (ROOT=/some/dir for a separate one), run the hello image
 	$(BIN)/dockyard up $(if $(ROOT),--root "$(ROOT)")

@@ -1,0 +1,22 @@
+"""The cases, in the order in which they run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.bench.cases import api, crowd, images, network, process, run, streams
+from tests.bench.figures import Case
+
+CASES: Final[tuple[Case, ...]] = (
+    run.RUN_RM,
+    run.EXEC,
+    crowd.CROWD,
+    run.LIFECYCLE,
+    process.STOP,
+    api.API,
+    images.SMALL,
+    images.BIG,
+    streams.LOGS,
+    streams.ATTACH,
+    network.NETWORK,
+)
