@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import socket
 import subprocess
@@ -34,6 +35,11 @@ class Engine(ABC):
         self.root = root
         self.cli = DockerCli(f"unix://{self.socket}", str(self.work / "client"))
         self.http = HttpClient(str(self.socket))
+
+    @classmethod
+    def role(cls, family: str) -> str | None:
+        """The role of a process in this engine, None if it is not a part of it. ``family``: see ``roles``."""
+        return next((role for words, role in cls.roles.items() if re.search(words, family)), None)
 
     @property
     def work(self) -> Path:
@@ -106,11 +112,11 @@ class Dockyard(Engine):
 
     label = "Dockyard"
     roles = {
-        r"> .*bin/dockerd": "dockerd",
-        r"bin/containerd .*> .*bin/containerd-shim-dockyard-v1 .*forkserver": "forkserver",
-        r"> .*bin/containerd-shim-dockyard-v1": "shims",
-        r"> .*bin/containerd": "containerd",
-        r"> .*bin/dockyard": "supervisor",
+        r"> .*build/bin/dockerd": "dockerd",
+        r"build/bin/containerd .*> .*build/bin/containerd-shim-dockyard-v1 .*forkserver": "forkserver",
+        r"> .*build/bin/containerd-shim-dockyard-v1": "shims",
+        r"> .*build/bin/containerd": "containerd",
+        r"> .*build/bin/dockyard": "supervisor",
     }
 
     def start(self) -> None:

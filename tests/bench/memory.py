@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from array import array
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -46,7 +45,7 @@ def _role(engine: Engine, process: Path) -> str | None:
         return None  # in a container
     parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
     family = f"{_command(Path('/proc') / parent)}> {_command(process)}"
-    return next((role for words, role in engine.roles.items() if re.search(words, family)), None)
+    return engine.role(family)
 
 
 def _command(process: Path) -> str:
