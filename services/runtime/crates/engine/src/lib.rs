@@ -14,6 +14,7 @@ mod init;
 mod labels;
 mod namespaces;
 mod parent;
+mod procfs;
 mod record;
 mod rootfs;
 mod scheduling;

@@ -9,9 +9,12 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug)]
 pub struct Stat {
     pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
     pub device: u64,
     pub inode: u64,
     pub rdev: u64,
+    pub size: u64,
 }
 
 impl Stat {
@@ -19,6 +22,18 @@ impl Stat {
     #[must_use]
     pub fn is_directory(&self) -> bool {
         self.mode & libc::S_IFMT == libc::S_IFDIR
+    }
+
+    /// Whether it is a regular file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFREG
+    }
+
+    /// Whether it is a symbolic link.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.mode & libc::S_IFMT == libc::S_IFLNK
     }
 
     /// Whether it is the character device with these numbers.
@@ -38,7 +53,15 @@ pub fn stat(descriptor: impl AsFd) -> io::Result<Stat> {
     check_int(unsafe { libc::fstat(descriptor.as_fd().as_raw_fd(), found.as_mut_ptr()) })?;
     // SAFETY: fstat succeeded, so the buffer is initialised.
     let found = unsafe { found.assume_init() };
-    Ok(Stat { mode: found.st_mode, device: found.st_dev, inode: found.st_ino, rdev: found.st_rdev })
+    Ok(Stat {
+        mode: found.st_mode,
+        uid: found.st_uid,
+        gid: found.st_gid,
+        device: found.st_dev,
+        inode: found.st_ino,
+        rdev: found.st_rdev,
+        size: found.st_size.unsigned_abs(),
+    })
 }
 
 /// The magic number of the file system behind a descriptor.
@@ -102,7 +125,34 @@ pub fn read_link_at(directory: impl AsFd, name: &Path) -> io::Result<Vec<u8>> {
     Ok(buffer)
 }
 
-/// unlinkat(2) of a file or an empty directory, whichever it is.
+/// Open what is behind an `O_PATH` descriptor for reading or writing.
+///
+/// # Errors
+/// Those of open(2) on /proc/self/fd.
+pub fn reopen(descriptor: impl AsFd, flags: i32) -> io::Result<OwnedFd> {
+    crate::openat2::open(Path::new(&format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd())), flags, 0)
+}
+
+/// The names in the directory behind a descriptor, without `.` and `..`.
+///
+/// # Errors
+/// Those of reading a directory through /proc/self/fd.
+pub fn names_in(directory: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
+    use std::os::unix::ffi::OsStringExt;
+    std::fs::read_dir(format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd()))?
+        .map(|entry| Ok(entry?.file_name().into_vec()))
+        .collect()
+}
+
+/// What a descriptor's file is called now, as seen from the caller's root.
+///
+/// # Errors
+/// Those of readlink(2) on /proc/self/fd.
+pub fn path_of(descriptor: impl AsFd) -> io::Result<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd()))
+}
+
+/// unlinkat(2) of a file.
 ///
 /// # Errors
 /// Those of unlinkat(2).
@@ -125,14 +175,14 @@ pub fn chown_at(directory: impl AsFd, name: &Path, uid: u32, gid: u32) -> io::Re
     .map(drop)
 }
 
-/// fchmodat(2); the caller made the file itself, so it is no link.
+/// fchmodat(2) of what is behind a descriptor, which may be of `O_PATH`.
 ///
 /// # Errors
-/// Those of fchmodat(2).
-pub fn chmod_at(directory: impl AsFd, name: &Path, mode: u32) -> io::Result<()> {
-    let name = cpath(name)?;
-    // SAFETY: `name` outlives the call.
-    check_int(unsafe { libc::fchmodat(directory.as_fd().as_raw_fd(), name.as_ptr(), mode, 0) }).map(drop)
+/// Those of fchmodat(2) through /proc/self/fd.
+pub fn chmod(descriptor: impl AsFd, mode: u32) -> io::Result<()> {
+    let path = crate::cstring(format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd()))?;
+    // SAFETY: `path` outlives the call.
+    check_int(unsafe { libc::chmod(path.as_ptr(), mode) }).map(drop)
 }
 
 /// fchown(2).

@@ -8,6 +8,7 @@ use std::path::Path;
 const RESOLVE_NO_XDEV: u64 = 0x01;
 const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 const RESOLVE_NO_SYMLINKS: u64 = 0x04;
+const RESOLVE_BENEATH: u64 = 0x08;
 const RESOLVE_IN_ROOT: u64 = 0x10;
 
 #[repr(C)]
@@ -47,6 +48,22 @@ fn openat2(directory: impl AsFd, path: &Path, flags: i32, mode: u32, resolve: u6
 /// Those of openat2(2).
 pub fn open_in_root(root: impl AsFd, path: &Path, flags: i32, mode: u32) -> io::Result<OwnedFd> {
     openat2(root, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+}
+
+/// As `open_in_root`, but no part of the path may be a link.
+///
+/// # Errors
+/// Those of openat2(2); `ELOOP` for a link.
+pub fn open_in_root_plain(root: impl AsFd, path: &Path, flags: i32) -> io::Result<OwnedFd> {
+    openat2(root, path, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)
+}
+
+/// Open a path that neither leaves `directory` nor its mount; ordinary links are followed.
+///
+/// # Errors
+/// Those of openat2(2); `EXDEV` for whatever is mounted on the way or at its end.
+pub fn open_beneath(directory: impl AsFd, path: &Path, flags: i32) -> io::Result<OwnedFd> {
+    openat2(directory, path, flags, 0, RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS)
 }
 
 /// Open `name` below `directory` without following any link or crossing a mount.

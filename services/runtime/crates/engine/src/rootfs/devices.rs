@@ -1,10 +1,10 @@
 //! The nodes and links of /dev.
 
 use crate::error::{Context, Error, Result};
-use crate::rootfs::resolve::{self, Want};
+use crate::rootfs::resolve;
 use spec::{Linux, LinuxDevice};
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 const DEFAULT: [(&str, i64, i64); 6] = [
@@ -27,7 +27,12 @@ const LINKS: [(&str, &str); 5] = [
 /// Make the devices of the configuration and those that every container has.
 pub(crate) fn make(root: impl AsFd, linux: &Linux, in_user_namespace: bool) -> Result<()> {
     let root = root.as_fd();
-    let Ok(dev) = resolve::open(root, Path::new("/dev")) else { return Ok(()) };
+    match resolve::open(root, Path::new("/dev")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        _ => {}
+    }
+    // Through a link the nodes would be made somewhere else, on a volume for instance (CVE-2026-41579).
+    let dev = resolve::ensure_plain(root, Path::new("/dev"), "devices")?;
     // A /dev that is the host's own is complete, and not ours to change.
     let bound = sys::fs::stat(&dev).ok().zip(std::fs::metadata("/dev").ok()).is_some_and(|(inside, host)| {
         use std::os::unix::fs::MetadataExt;
@@ -83,23 +88,35 @@ fn node(root: impl AsFd, device: &LinuxDevice, in_user_namespace: bool) -> Resul
     };
     let (major, minor) = if kind == libc::S_IFIFO { (0, 0) } else { (number(device.major)?, number(device.minor)?) };
     let mode = device.file_mode.unwrap_or(0o666) & 0o7777;
+    // The umask is 0, so the mode needs no chmod(2), which would follow a link put in the node's place.
     match sys::fs::mknod_at(&directory, &name, kind | mode, major, minor) {
-        Ok(()) => {
-            sys::fs::chmod_at(&directory, &name, mode).context(|| format!("set the mode of {}", device.path))?;
-            sys::fs::chown_at(&directory, &name, device.uid.unwrap_or(0), device.gid.unwrap_or(0))
-                .context(|| format!("set the owner of {}", device.path))
-        }
-        // A volume may bring it.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Ok(()) if device.uid.unwrap_or(0) == 0 && device.gid.unwrap_or(0) == 0 => Ok(()),
+        Ok(()) => sys::fs::chown_at(&directory, &name, device.uid.unwrap_or(0), device.gid.unwrap_or(0))
+            .context(|| format!("set the owner of {}", device.path)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => existing(root, path, kind, major, minor),
         // No CAP_MKNOD: a nested runtime.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => bind(root, path),
         other => other.context(|| format!("create device {}", device.path)),
     }
 }
 
+/// The image, a volume or an earlier container brought a file of that name: the device itself will do, an ordinary file is
+/// covered, anything else is refused.
+fn existing(root: BorrowedFd<'_>, path: &Path, kind: u32, major: u32, minor: u32) -> Result<()> {
+    let place = resolve::ensure_file(root, path)?;
+    let stat = sys::fs::stat(&place).context(|| format!("stat {}", path.display()))?;
+    if stat.mode & libc::S_IFMT == kind && (kind == libc::S_IFIFO || stat.rdev == libc::makedev(major, minor)) {
+        return Ok(());
+    }
+    if stat.is_file() {
+        return bind(root, path);
+    }
+    Err(Error::internal(format!("{} exists in the container and is another device", path.display())))
+}
+
 fn bind(root: impl AsFd, path: &Path) -> Result<()> {
     let source = sys::openat2::open(path, libc::O_PATH, 0).context(|| format!("open device {}", path.display()))?;
     let tree = sys::mount::clone_tree(&source, false).context(|| format!("bind device {}", path.display()))?;
-    let place = resolve::ensure(root, path, Want::File)?;
+    let place = resolve::ensure_file(root, path)?;
     sys::mount::attach(&tree, &place).context(|| format!("bind device {}", path.display()))
 }

@@ -1,9 +1,9 @@
 //! After the pivot: what is hidden, what is read-only; and sysctls, before it.
 
 use crate::error::{Context, Error, Result};
+use crate::procfs::Procfs;
 use crate::rootfs::resolve;
 use spec::Linux;
-use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -11,9 +11,13 @@ use sys::mount::{self, FsContext};
 
 /// Write sysctls through the host's /proc, which shows the namespaces of the caller and cannot be faked by an image.
 pub(crate) fn sysctls(linux: &Linux) -> Result<()> {
+    if linux.sysctl.is_empty() {
+        return Ok(());
+    }
+    let procfs = Procfs::open()?;
     for (key, value) in &linux.sysctl {
-        let path = format!("/proc/sys/{}", key.replace('.', "/"));
-        fs::write(&path, value).context(|| format!("set sysctl {key} to {value:?}"))?;
+        let path = format!("sys/{}", key.replace('.', "/"));
+        procfs.write(&path, value).context(|| format!("set sysctl {key} to {value:?}"))?;
     }
     Ok(())
 }

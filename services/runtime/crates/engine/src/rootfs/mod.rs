@@ -1,6 +1,7 @@
 //! The container's root file system, built by descriptors inside a mount namespace of its own.
 
 mod cgroup;
+mod copy_up;
 mod devices;
 mod finish;
 mod mounts;

@@ -1,12 +1,29 @@
 //! One mount of the configuration: a new file system, or a bind of the host's.
 
 use crate::error::{describe, Context, Error, Result};
+use crate::procfs;
+use crate::rootfs::copy_up;
 use crate::rootfs::options::{self, Options};
 use crate::rootfs::resolve::{self, Want};
 use spec::Mount;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use sys::mount::{self, FsContext};
+
+/// Files of /proc that may be covered: those that lxcfs and its like serve.
+const STAND_INS: [&str; 11] = [
+    "cpuinfo",
+    "diskstats",
+    "loadavg",
+    "meminfo",
+    "net/dev",
+    "slabinfo",
+    "stat",
+    "swaps",
+    "sys/crypto/fips_enabled",
+    "sys/kernel/ns_last_pid",
+    "uptime",
+];
 
 /// fsconfig(2) takes values up to 255 bytes; longer ones go through mount(2).
 const LONGEST_VALUE: usize = 255;
@@ -34,18 +51,22 @@ pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path, prepared: Opt
         };
         let stat = sys::fs::stat(tree).map_err(|error| named(&error))?;
         let want = if stat.is_directory() { Want::Directory } else { Want::File };
-        let place = resolve::ensure(root, target, want)?;
+        let place = resolve::ensure(root.as_fd(), target, want)?;
+        guard_proc(&root, wanted, &place, Some(tree))?;
         mount::attach(tree, &place).map_err(|error| named(&error))?;
         return propagate(tree, &options).map_err(|error| named(&error));
     }
-    let place = resolve::ensure(root.as_fd(), target, Want::Directory)?;
-    refuse_foreign_proc(wanted, target)?;
+    let place = match wanted.kind.as_str() {
+        kind @ ("proc" | "sysfs") => resolve::ensure_plain(root.as_fd(), target, kind)?,
+        _ => resolve::ensure(root.as_fd(), target, Want::Directory)?,
+    };
+    guard_proc(&root, wanted, &place, None)?;
     let tree = match new_filesystem(wanted, &options) {
         Ok(tree) => tree,
         Err(error) => return Err(named(&error)),
     };
     if options.copy_up && wanted.kind == "tmpfs" {
-        copy_up(&place, &tree).context(|| format!("copy the content of {} to its tmpfs", wanted.destination))?;
+        copy_up::copy(&place, &tree).context(|| format!("copy the content of {} to its tmpfs", wanted.destination))?;
         mount::set_attributes(&tree, options.set, 0, 0, None, false).map_err(|error| named(&error))?;
     }
     mount::attach(&tree, &place).map_err(|error| named(&error))?;
@@ -78,12 +99,30 @@ fn bind_source(wanted: &Mount, bundle: &Path) -> Result<OwnedFd> {
     })
 }
 
-/// Other file systems on top of, or below, /proc would let a container fake what the runtime itself relies on.
-fn refuse_foreign_proc(wanted: &Mount, target: &Path) -> Result<()> {
-    if target == Path::new("/proc") && wanted.kind != "proc" {
-        return Err(Error::config(format!("mounts: {} cannot be mounted on /proc", wanted.kind)));
+/// Nothing but a procfs may be on /proc, and nothing in it but files that stand in for single ones of the kernel: programs
+/// and this runtime write to files there by name (CVE-2019-16884, CVE-2025-52881). Judged by where the opened place lies, so
+/// that a link or another spelling of the path changes nothing.
+fn guard_proc(root: impl AsFd, wanted: &Mount, place: &OwnedFd, bound: Option<&OwnedFd>) -> Result<()> {
+    let at = resolve::path_inside(root, place).context(|| format!("find {} in the container", wanted.destination))?;
+    let Ok(inside) = at.strip_prefix("/proc") else { return Ok(()) };
+    let allowed = if inside.as_os_str().is_empty() {
+        bound.map_or(wanted.kind == "proc", is_procfs_root)
+    } else {
+        bound.is_some() && STAND_INS.iter().any(|each| inside == Path::new(each))
+    };
+    if allowed {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::config(format!(
+        "mounts: {:?} cannot be mounted because it is inside /proc ({})",
+        wanted.destination,
+        at.display()
+    )))
+}
+
+fn is_procfs_root(tree: &OwnedFd) -> bool {
+    sys::fs::filesystem_magic(tree).is_ok_and(|magic| magic == procfs::MAGIC)
+        && sys::fs::stat(tree).is_ok_and(|stat| stat.inode == procfs::ROOT_INODE)
 }
 
 fn new_filesystem(wanted: &Mount, options: &Options) -> std::io::Result<OwnedFd> {
@@ -128,37 +167,4 @@ fn propagate(tree: &OwnedFd, options: &Options) -> std::io::Result<()> {
         mount::set_attributes(tree, 0, 0, flags & !mount::MS_REC, None, flags & mount::MS_REC != 0)?;
     }
     Ok(())
-}
-
-/// Copy a directory of the image into the tmpfs that will cover it: directories, files and links with their owners.
-fn copy_up(from: &OwnedFd, to: &OwnedFd) -> std::io::Result<()> {
-    use std::fs;
-    use std::os::fd::AsRawFd;
-    use std::os::unix::fs::{lchown, symlink, MetadataExt, PermissionsExt};
-    fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            let meta = entry.metadata()?;
-            let target = to.join(entry.file_name());
-            let kind = meta.file_type();
-            if kind.is_dir() {
-                fs::create_dir(&target)?;
-                copy(&entry.path(), &target)?;
-            } else if kind.is_symlink() {
-                symlink(fs::read_link(entry.path())?, &target)?;
-            } else if kind.is_file() {
-                fs::copy(entry.path(), &target)?;
-            } else {
-                continue;
-            }
-            lchown(&target, Some(meta.uid()), Some(meta.gid()))?;
-            if !kind.is_symlink() {
-                fs::set_permissions(&target, fs::Permissions::from_mode(meta.mode() & 0o7777))?;
-            }
-        }
-        Ok(())
-    }
-    // Below the covered directory nothing changes while the runtime works: the container does not run yet.
-    let path = |descriptor: &OwnedFd| PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
-    copy(&path(from), &path(to))
 }

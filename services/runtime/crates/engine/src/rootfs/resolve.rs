@@ -87,6 +87,54 @@ pub(crate) fn ensure(root: impl AsFd, path: &Path, want: Want) -> Result<OwnedFd
     open(root, &done).map_err(|error| failed(&error))
 }
 
+/// An ordinary directory, which is made if it is missing: no part of the path is a link (CVE-2023-27561). `what` is the
+/// file system that shall be mounted there.
+pub(crate) fn ensure_plain(root: impl AsFd, path: &Path, what: &str) -> Result<OwnedFd> {
+    let plain = || sys::openat2::open_in_root_plain(root.as_fd(), relative(path), libc::O_PATH | libc::O_DIRECTORY);
+    let opened = match plain() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            ensure(root.as_fd(), path, Want::Directory)?;
+            plain()
+        }
+        other => other,
+    };
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP | libc::ENOTDIR) => Error::config(format!(
+            "mounts: filesystem {what:?} must be mounted on an ordinary directory, and {} is none",
+            path.display()
+        )),
+        _ => Error::internal(format!("open {} in the container: {}", path.display(), describe(&error))),
+    })
+}
+
+/// The file itself at a path of the container, which is made if it is missing; a link there is refused, not followed.
+pub(crate) fn ensure_file(root: impl AsFd, path: &Path) -> Result<OwnedFd> {
+    let (directory, name) = parent(root, path)?;
+    let open = || sys::openat2::open_in_root(&directory, &name, libc::O_PATH | libc::O_NOFOLLOW, 0);
+    let opened = match open() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW;
+            sys::openat2::open_strict(&directory, &name, flags, 0o644).and_then(|_| open())
+        }
+        other => other,
+    };
+    let place = opened.context(|| format!("create {} in the container", path.display()))?;
+    if sys::fs::stat(&place).context(|| format!("stat {}", path.display()))?.is_link() {
+        return Err(Error::internal(format!("{} is a link in the container", path.display())));
+    }
+    Ok(place)
+}
+
+/// Where a descriptor lies now, as a path of the container.
+pub(crate) fn path_inside(root: impl AsFd, place: impl AsFd) -> io::Result<PathBuf> {
+    let (root, place) = (sys::fs::path_of(root)?, sys::fs::path_of(place)?);
+    match place.strip_prefix(&root) {
+        Ok(inside) => Ok(Path::new("/").join(inside)),
+        // Moved out since it was opened.
+        Err(_) => Err(io::Error::from_raw_os_error(libc::EXDEV)),
+    }
+}
+
 /// The directory that holds a path of the container, and the path's last name.
 pub(crate) fn parent(root: impl AsFd, path: &Path) -> Result<(OwnedFd, PathBuf)> {
     let name = path.file_name().ok_or_else(|| Error::config(format!("path {} has no name", path.display())))?;
