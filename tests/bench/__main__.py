@@ -28,7 +28,7 @@ the machine have no part in it.
 
 
 def main(arguments: list[str]) -> int:
-    """Parse, check, and run inside surroundings of our own; the exit status."""
+    """Parse, check, and run inside surroundings of our own; the exit status, 1 if a wanted ratio is not reached."""
     names = [case.name for case in CASES]
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", default="", help=f"of {', '.join(names)}; prints, writes no file")
@@ -65,8 +65,11 @@ def _measure(only: list[str], rounds: int, work: Path) -> int:
         about = report.circumstances(versions, command, rounds)
         table = report.header(labels)
         _say(*about, "", *table)
+        missed: list[str] = []
         for case in cases:
-            lines = report.rows(_samples(case, engines, rounds), labels)
+            samples = _samples(case, engines, rounds)
+            missed += report.missed(samples, labels)
+            lines = report.rows(samples, labels)
             _say(*lines)
             table += lines
         load = " ".join(f"{value:.2f}" for value in os.getloadavg())
@@ -75,7 +78,7 @@ def _measure(only: list[str], rounds: int, work: Path) -> int:
         _say("", "A part of the cases: BENCHMARKS.md stays as it is.")
     else:
         replace_section(_REPORT, "Engine", "\n".join([*about, "", _NOTES, *table]))
-    return 0
+    return 1 if missed else 0
 
 
 def _samples(case: Case, engines: Sequence[Engine], rounds: int) -> report.Samples:

@@ -26,6 +26,15 @@ class Samples:
         return [each[figure.name] for each in self.taken.get(label, []) if figure.name in each]
 
 
+def missed(samples: Samples, labels: Sequence[str]) -> list[str]:
+    """The names of figures with a limit that does not hold, or that could not be measured."""
+    return [
+        figure.name
+        for figure in samples.case.figures
+        if figure.limit is not None and not _holds(figure.limit, _ratios(figure, samples, labels))
+    ]
+
+
 def header(labels: Sequence[str]) -> list[str]:
     """The head of the table."""
     ours, theirs = labels
@@ -48,10 +57,19 @@ def _row(figure: Figure, samples: Samples, labels: Sequence[str]) -> str:
     ours, theirs = (samples.values(figure, label) for label in labels)
     if not ours and not theirs:
         return ""
-    pairs = (figure.ratio(*pair) for pair in zip(ours, theirs, strict=False))
-    ratios = [ratio for ratio in pairs if ratio is not None]
+    ratios = _ratios(figure, samples, labels)
     cells = [figure.label, figure.unit, _spread(ours), _spread(theirs), _spread(ratios)]
     return f"| {' | '.join(cells)} | {_verdict(figure, ratios)} |"
+
+
+def _ratios(figure: Figure, samples: Samples, labels: Sequence[str]) -> list[float]:
+    rounds = zip(*(samples.values(figure, label) for label in labels), strict=False)
+    ratios = (figure.ratio(ours, theirs) for ours, theirs in rounds)
+    return [ratio for ratio in ratios if ratio is not None]
+
+
+def _holds(limit: float, ratios: list[float]) -> bool:
+    return bool(ratios) and median(ratios) <= limit
 
 
 def _verdict(figure: Figure, ratios: list[float]) -> str:
@@ -59,8 +77,8 @@ def _verdict(figure: Figure, ratios: list[float]) -> str:
         return ""
     if not ratios:
         return f"≤ {figure.limit}: not measured"
-    met = median(ratios) <= figure.limit
-    return f"≤ {figure.limit}: {'met' if met else '**not met**'}"
+    verdict = "met" if _holds(figure.limit, ratios) else "**not met**"
+    return f"≤ {figure.limit}: {verdict}"
 
 
 def _spread(values: list[float]) -> str:

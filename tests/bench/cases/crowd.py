@@ -24,6 +24,7 @@ _ROLES: Final = (
 
 
 def _crowd(engine: Engine) -> Sample:
+    time.sleep(_SETTLE)  # what earlier containers needed is given back a moment later
     idle = by_role(engine)
     containers: list[str] = []
     with ThreadPoolExecutor(_CROWD) as pool:
@@ -31,7 +32,7 @@ def _crowd(engine: Engine) -> Sample:
         started = seconds(
             lambda: containers.extend(pool.map(lambda _: engine.launch(), range(_CROWD)))
         )
-        time.sleep(_SETTLE)  # memory of a start is given back a moment later
+        time.sleep(_SETTLE)
         busy = by_role(engine)
         os.sync()
         removed = seconds(lambda: list(pool.map(engine.remove, containers)))

@@ -14,14 +14,26 @@ def never(_: Engine) -> Sample:
     raise AssertionError
 
 
-def row(figure: Figure, ours: list[float], theirs: list[float]) -> str:
+def taken(figure: Figure, ours: list[float], theirs: list[float]) -> report.Samples:
     samples = report.Samples(Case("case", (figure,), never))
     samples.taken = {
         "Ours": [{figure.name: value} for value in ours],
         "Theirs": [{figure.name: value} for value in theirs],
     }
-    (line,) = report.rows(samples, ("Ours", "Theirs"))
+    return samples
+
+
+def row(figure: Figure, ours: list[float], theirs: list[float]) -> str:
+    (line,) = report.rows(taken(figure, ours, theirs), ("Ours", "Theirs"))
     return line
+
+
+def test_only_a_limit_can_be_missed() -> None:
+    labels = ("Ours", "Theirs")
+    assert report.missed(taken(TIME, [6], [10]), labels) == ["time"]
+    assert report.missed(taken(TIME, [], [10]), labels) == ["time"]
+    assert report.missed(taken(TIME, [5], [10]), labels) == []
+    assert report.missed(taken(RATE, [1], [10]), labels) == []
 
 
 def test_the_median_of_ratios_decides_not_the_ratio_of_medians() -> None:
