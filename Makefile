@@ -9,20 +9,26 @@ BIN := build/bin
 CARGO ?= $(firstword $(wildcard $(HOME)/.cargo/bin/cargo) cargo)
 TARGET := x86_64-unknown-linux-gnu
 RELEASE := services/runtime/target/$(TARGET)/release
+RUST_VERSION := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' services/runtime/Cargo.toml)
 
+APT_UPDATE := apt-get update -qq
+APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300
+# Programs that only the tests use, unpacked from their packages.
+TOOLS := build/tools
+export PATH := $(PATH):$(CURDIR)/$(TOOLS)/usr/bin
 
-
-.PHONY: bench bench-deps bench-runtime arch rust test-deps deps runtime-build bin up down clean help setup lock proto proto-check fmt lint types unit check test clean-build
+# Every verb that has a help text.
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*## .*/\1/p' Makefile)
 
 help: ## List the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@sed -nE 's/^([a-z0-9-]+):.*## /\1\t/p' Makefile | expand -t 16
 
 setup: $(VENV)/.stamp ## Create build/venv with the pinned packages
 
 $(VENV)/.stamp: requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --require-hashes -r requirements-dev.txt
-	printf '%s\n' $(CURDIR)/proto $(CURDIR)/services/dockerd $(CURDIR)/services/containerd $(CURDIR)/services/shim \
+	printf '../../../../../%s\n' proto services/dockerd services/containerd services/shim \
 	  > "$$($(PY) -c 'import site; print(site.getsitepackages()[0])')/dockyard-dev.pth"
 	touch $@
 
@@ -54,33 +60,42 @@ arch: setup ## Import contracts
 
 check: lint types arch proto-check unit ## The fast half; no root
 
-rust: ## The runtime's own checks: format, clippy, unit tests
-	cd services/runtime && $(CARGO) fmt --check
-	cd services/runtime && $(CARGO) clippy -q --locked --all-targets -- -D warnings
+rust: ## The runtime's own checks: format and clippy where they are installed, unit tests
+	@cd services/runtime && if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --check; \
+	  else echo 'rustfmt is not installed: format not checked'; fi
+	@cd services/runtime && if $(CARGO) clippy --version >/dev/null 2>&1; \
+	  then $(CARGO) clippy -q --locked --all-targets -- -D warnings; else echo 'clippy is not installed: lints not checked'; fi
 	cd services/runtime && $(CARGO) test -q --locked
 
 test: check test-deps bin rust ## Everything, from a fresh clone; needs root
-	$(VENV)/bin/pytest -q tests
+	$(VENV)/bin/pytest -q tests -m "not slow"
+
+test-fresh: setup ## `make up` and friends on a fresh Debian 12 and 13, made by debootstrap; needs root
+	@command -v debootstrap >/dev/null || { $(APT_UPDATE) && $(APT_INSTALL) debootstrap; }
+	$(VENV)/bin/pytest -v tests/fresh
 
 test-deps: deps ## Install what the tests need besides (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
-	have docker docker.io; have busybox busybox-static; have docker-registry docker-registry; have skopeo skopeo; \
-	have ps procps; have nsenter util-linux; \
-	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
-
-bench-runtime: setup runtime-build ## The runtime beside Debian's runc and crun; writes BENCHMARKS.md; needs root
-	@missing=(); for each in runc crun; do command -v "$$each" >/dev/null || missing+=("$$each"); done; \
-	command -v busybox >/dev/null || missing+=(busybox-static); \
-	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
-	$(PY) -m tests.bench.runtime --write BENCHMARKS.md
+	have busybox busybox-static; have skopeo skopeo; have ps procps; have nsenter util-linux; have curl curl; \
+	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
+	@# Only their programs: as installed packages they would start services of their own.
+	@need() { command -v "$$1" >/dev/null && return; mkdir -p $(TOOLS) && cd $(TOOLS) || exit; \
+	  [ -n "$$(apt-cache show "$$2" 2>/dev/null)" ] || set -- "$$1" "$$3"; \
+	  apt-get download -qq "$$2" && dpkg -x "$$2"_*.deb . && rm "$$2"_*.deb; }; \
+	(need docker docker-cli docker.io) && (need docker-registry docker-registry)
 
 deps: ## Install the system packages that are missing (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
 	have cc gcc; have nft nftables; have iptables iptables; have ip iproute2; \
+	echo 'int main;' | cc -xc -include stdio.h -fsyntax-only - 2>/dev/null || missing+=(libc6-dev); \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv); \
 	ldconfig -p | grep -q libnftables.so.1 || missing+=(libnftables1); \
-	[ -x "$(CARGO)" ] || command -v $(CARGO) >/dev/null || missing+=(cargo); \
-	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
+	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
+	@# Debian 12 has a recent compiler under another name.
+	@recent() { printf '%s\n' $(RUST_VERSION) "$$1" | sort -CV; }; \
+	recent "$$($(CARGO) --version 2>/dev/null | cut -d' ' -f2)" || { $(APT_UPDATE) && \
+	  if recent "$$(apt-cache show --no-all-versions rustc 2>/dev/null | sed -n 's/^Version: \([0-9.]*\).*/\1/p')"; \
+	  then $(APT_INSTALL) cargo; else $(APT_INSTALL) cargo-web; fi; }
 
 runtime-build: ## Build the native programs, static, into build/bin
 	cd services/runtime && RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build -q --release --locked --target $(TARGET)

@@ -66,7 +66,7 @@ def stack_at(root: str | None) -> Stack:
             docker_exec="/run/docker",
             containerd_data="/var/lib/containerd",
             containerd_state="/run/containerd",
-            control_dir=_CONTROL_DIR,
+            control_dir=f"{_CONTROL_DIR}/default",
             log_dir="/var/log/dockyard",
             bridge="docker0",
         )

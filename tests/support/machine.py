@@ -1,0 +1,172 @@
+"""A fresh Debian made by debootstrap, as a machine of its own: own files, mounts and processes, our kernel and network."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CLONE = Path(__file__).parents[2]
+_CACHE = CLONE / "build/machines"
+# What a person has who is about to clone the project.
+_GIVEN = ("ca-certificates", "git", "make")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# How this machine reaches its package registries; a fresh one reaches them in the same way.
+_SETTINGS = (
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/pip.conf",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/usr/local/share/ca-certificates",
+    "/etc/apt/apt.conf.d/proxy.conf",
+    "~/.config/pip/pip.conf",
+    "~/.cargo/config.toml",
+)
+_PASSED = (
+    "PIP_CERT",
+    "PIP_DEFAULT_TIMEOUT",
+    "PIP_INDEX_URL",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+_BOOT = """
+set -eu
+mount --bind "$1" "$1"
+cd "$1"
+mount -t proc proc proc
+mount --rbind /sys sys
+mount --rbind /dev dev
+mount -t tmpfs -o mode=755 tmpfs run
+mkdir -p run/lock run/old
+pivot_root . run/old
+# As systemd leaves it; what happens here is not seen outside.
+mount --make-rprivate /
+umount -l /run/old
+rmdir /run/old
+mount --make-rshared /
+echo booted
+exec /bin/bash -c 'trap "exit 0" TERM; while :; do sleep infinity & wait; done' >/dev/null 2>&1
+"""
+
+
+@dataclass
+class Machine:
+    """A booted machine; ``init`` is its first process as we see it."""
+
+    root: Path
+    init: int
+
+    def run(
+        self,
+        command: str,
+        *,
+        cwd: str = "/root",
+        check: bool = True,
+        timeout: float = 1200,
+        environment: dict[str, str] | None = None,
+        own_network: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell command as root there; with ``own_network`` it sees a loopback device only."""
+        words = ["nsenter", f"--target={self.init}", "--mount", "--pid", "--root", "--wd=/"]
+        if own_network:
+            words += [
+                "unshare",
+                "--net",
+                "--",
+                "sh",
+                "-c",
+                'ip link set lo up && cd "$0" && eval "$1"',
+            ]
+        else:
+            words += ["sh", "-c", 'cd "$0" && eval "$1"']
+        words += [cwd, command]
+        passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        given = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": _PATH, **passed, **(environment or {})}
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=given,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}"
+        return done
+
+
+def _base(suite: str) -> Path:
+    """The archive of a minimal system, made once."""
+    archive = _CACHE / f"{suite}.tar"
+    if archive.exists():
+        return archive
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    folder = _CACHE / f"{suite}.{os.getpid()}"
+    try:
+        subprocess.run(
+            ["debootstrap", "--variant=minbase", f"--include={','.join(_GIVEN)}", suite, folder],
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        part = archive.with_suffix(f".{os.getpid()}")
+        subprocess.run(["tar", "-C", folder, "-cf", part, "."], check=True)
+        part.rename(archive)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return archive
+
+
+def _take_over_settings(root: Path) -> None:
+    for each in _SETTINGS:
+        source = Path(each).expanduser()
+        target = root / str(source).lstrip("/")
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+        elif source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)
+            shutil.copy(source, target)
+
+
+@contextlib.contextmanager
+def fresh_machine(suite: str, root: Path) -> Iterator[Machine]:
+    """Boot a fresh ``suite`` whose file system is ``root``; its processes and mounts are gone afterwards, ``root`` is removed."""
+    root.mkdir(parents=True)
+    booting = None
+    try:
+        subprocess.run(["tar", "-C", root, "-xf", _base(suite)], check=True)
+        _take_over_settings(root)
+        booting = subprocess.Popen(
+            [
+                "unshare",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+                "-c",
+                _BOOT,
+                "sh",
+                root,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert booting.stdout is not None
+        assert booting.stdout.readline() == "booted\n"
+        (init,) = Path(f"/proc/{booting.pid}/task/{booting.pid}/children").read_text().split()
+        yield Machine(root, int(init))
+    finally:
+        if booting is not None:
+            # The kernel kills whatever still runs in the process namespace, and its mounts go with the last of them.
+            booting.send_signal(signal.SIGKILL)
+            booting.wait()
+        subprocess.run(["rm", "-rf", "--one-file-system", root], check=False)
