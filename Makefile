@@ -32,9 +32,19 @@ $(VENV)/.stamp: requirements-dev.txt
 	  > "$$($(PY) -c 'import site; print(site.getsitepackages()[0])')/dockyard-dev.pth"
 	touch $@
 
-lock: ## Pin requirements-dev.in with hashes
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+UV := build/uv/bin/uv
+COMPILE := $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-package dockyard-wire --custom-compile-command "make lock"
+
+$(UV):
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install -q uv
+
+lock: $(UV) ## Pin requirements-dev.in and each member's dependencies with hashes
+	$(COMPILE) requirements-dev.in -o requirements-dev.txt
+	$(COMPILE) -c requirements-dev.txt --all-extras proto/pyproject.toml -o proto/requirements.txt
+	for member in dockerd containerd shim; do \
+	  $(COMPILE) -c requirements-dev.txt services/$$member/pyproject.toml -o services/$$member/requirements.txt || exit; done
 
 proto: setup ## Generate the stubs in proto/wire/gen
 	$(PY) proto/generate.py
