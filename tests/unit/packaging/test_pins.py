@@ -13,7 +13,7 @@ MEMBERS = ("proto", "services/dockerd", "services/containerd", "services/shim")
 
 def _pins(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
     """Each package's version and hashes."""
-    entries = re.split(r"^(?=[a-z0-9])", path.read_text(), flags=re.M)[1:]
+    entries = re.split(r"^(?=[a-z0-9])", path.read_text(), flags=re.MULTILINE)[1:]
     found = {}
     for entry in entries:
         name, version = re.match(r"([\w.-]+)==([\w.]+)", entry).groups()
