@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-from wire.errors import FailedPrecondition
+from wire.errors import FailedPrecondition, InvalidArgument
+from wire.identifiers import validate
 
 HEADER: Final = "containerd-namespace"
 TTRPC_HEADER: Final = "containerd-namespace-ttrpc"
@@ -18,12 +19,16 @@ _namespace: ContextVar[str | None] = ContextVar("containerd_namespace", default=
 def current() -> str:
     """The namespace of this call.
 
-    Raises FailedPrecondition in upstream's words if the caller sent none.
+    Raises FailedPrecondition in upstream's words if the caller sent none, InvalidArgument for one that is no identifier:
+    namespaces become names of directories.
     """
     namespace = _namespace.get()
     if not namespace:
         raise FailedPrecondition("namespace is required: failed precondition")
-    return namespace
+    try:
+        return validate(namespace)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"namespace validation: {error}") from None
 
 
 def find() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -20,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the daemon; the exit status."""
     config = parse(sys.argv[1:] if arguments is None else arguments)
     telemetry.configure("containerd", config.log_level)
+    # One line for each call and loop, of no use to anybody.
+    logging.getLogger("grpc").setLevel(logging.INFO)
     try:
         uvloop.run(serve(config))
     except (EngineError, OSError) as error:

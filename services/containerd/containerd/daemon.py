@@ -10,26 +10,33 @@ import signal
 import socket
 import sqlite3
 import uuid
+from collections.abc import Mapping
+from types import ModuleType
 from typing import Final
 
 import grpc
 
 from containerd.config import Config
+from containerd.content.ingest import Ingests
 from containerd.content.local import ContentStore
 from containerd.events.exchange import Exchange
 from containerd.gc.collector import Collector
+from containerd.gc.graph import SNAPSHOTTER, Reader, Record
+from containerd.images.labels import kept
 from containerd.metadata.db import Database
+from containerd.metadata.leases import LeaseStore
+from containerd.metadata.namespaces import NamespaceStore
 from containerd.metadata.records import RecordStore
-from containerd.services.basics import (
-    EventsService,
-    IntrospectionService,
-    StreamingService,
-    VersionService,
-)
 from containerd.services.containers import ContainersService
 from containerd.services.content import ContentService
+from containerd.services.diff import DiffService
+from containerd.services.events import EventsService, StreamingService, VersionService
 from containerd.services.handlers import handlers
+from containerd.services.health import HealthService
 from containerd.services.images import ImagesService
+from containerd.services.introspection import IntrospectionService
+from containerd.services.leases import LeasesService
+from containerd.services.namespaces import NamespacesService
 from containerd.services.snapshots import SnapshotsService
 from containerd.services.tasks import TasksService
 from containerd.services.transfer import TransferService
@@ -39,18 +46,23 @@ from containerd.tasks.shim_process import ShimSettings, ShimStarter
 from containerd.transfer.pull import Puller
 from containerd.transfer.streams import Streams
 from containerd.unpack.unpacker import Unpacker
-from wire import stacks
+from wire import namespaces, stacks
 from wire.atomic import FileLock, write_atomic
+from wire.errors import NotFound
 from wire.gen.containerd.services.containers.v1 import containers_pb2
 from wire.gen.containerd.services.content.v1 import content_pb2
+from wire.gen.containerd.services.diff.v1 import diff_pb2
 from wire.gen.containerd.services.events.v1 import events_pb2
 from wire.gen.containerd.services.images.v1 import images_pb2
 from wire.gen.containerd.services.introspection.v1 import introspection_pb2
+from wire.gen.containerd.services.leases.v1 import leases_pb2
+from wire.gen.containerd.services.namespaces.v1 import namespace_pb2
 from wire.gen.containerd.services.snapshots.v1 import snapshots_pb2
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2
 from wire.gen.containerd.services.version.v1 import version_pb2
+from wire.gen.health.v1 import health_pb2
 from wire.gen.shim.events.v1 import events_pb2 as shim_events_pb2
 from wire.grpc_adapter import SERVER_OPTIONS, ServerInterceptor
 from wire.oci.image import Descriptor
@@ -75,13 +87,18 @@ async def serve(config: Config) -> None:
         database = Database(os.path.join(config.root, "metadata.db"))
         stack.callback(database.close)
         content = ContentStore(os.path.join(config.root, "content"), database)
-        snapshotter = OverlaySnapshotter(os.path.join(config.root, "overlayfs"), database)
+        ingests = Ingests(content, database)
+        exchange = Exchange()
+        snapshotter = OverlaySnapshotter(os.path.join(config.root, "overlayfs"), database, exchange)
         images = RecordStore(database, "image")
         containers = RecordStore(database, "container")
-        exchange = Exchange()
-        collector = Collector(database, content, snapshotter, _roots)
+        leases = LeaseStore(database)
+        collector = Collector(database, content, snapshotter, exchange, _READERS)
         stack.push_async_callback(collector.close)
         unpacker = Unpacker(content, snapshotter)
+        # Trees are mounted here, in namespaces of passing threads only.
+        place = os.path.join(config.state, "mount")
+        os.makedirs(place, mode=0o700, exist_ok=True)
         streams = Streams()
         starter = ShimStarter(
             ShimSettings(
@@ -98,37 +115,42 @@ async def serve(config: Config) -> None:
         events = Server(_forwarding(exchange))
         await events.start(config.ttrpc_address)
         stack.push_async_callback(events.close)
-        await asyncio.gather(starter.open(), manager.restore(), snapshotter.sweep())
+        await _migrate(database, content)
+        await asyncio.gather(
+            starter.open(), manager.restore(), snapshotter.sweep(), leases.forget_transfers()
+        )
         server = grpc.aio.server(interceptors=[ServerInterceptor()], options=SERVER_OPTIONS)
+        services: dict[tuple[ModuleType, str], object] = {
+            (containers_pb2, "Containers"): ContainersService(containers, exchange, collector),
+            (content_pb2, "Content"): ContentService(content, ingests, collector, exchange),
+            (diff_pb2, "Diff"): DiffService(content, ingests, exchange, place),
+            (events_pb2, "Events"): EventsService(exchange),
+            (images_pb2, "Images"): ImagesService(images, exchange, collector),
+            (leases_pb2, "Leases"): LeasesService(leases, collector),
+            (namespace_pb2, "Namespaces"): NamespacesService(NamespaceStore(database), exchange),
+            (snapshots_pb2, "Snapshots"): SnapshotsService(snapshotter, collector),
+            (streaming_pb2, "Streaming"): StreamingService(streams),
+            (tasks_pb2, "Tasks"): TasksService(manager, containers),
+            (transfer_pb2, "Transfer"): TransferService(
+                content=content,
+                images=images,
+                unpacker=unpacker,
+                puller=Puller(content, unpacker),
+                streams=streams,
+                exchange=exchange,
+                collector=collector,
+                leases=leases,
+            ),
+            (version_pb2, "Version"): VersionService(),
+        }
+        names = sorted([name.lower() for _, name in services] + ["healthcheck", "introspection"])
+        services[introspection_pb2, "Introspection"] = IntrospectionService(
+            _uuid(config.root), config.root, names, starter.describe
+        )
+        served = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services]
+        services[health_pb2, "Health"] = HealthService(served, stop)
         server.add_generic_rpc_handlers(
-            (
-                handlers(
-                    containers_pb2, "Containers", ContainersService(containers, exchange, collector)
-                ),
-                handlers(content_pb2, "Content", ContentService(content, collector)),
-                handlers(events_pb2, "Events", EventsService(exchange)),
-                handlers(images_pb2, "Images", ImagesService(images, exchange, collector)),
-                handlers(
-                    introspection_pb2, "Introspection", IntrospectionService(_uuid(config.root))
-                ),
-                handlers(snapshots_pb2, "Snapshots", SnapshotsService(snapshotter)),
-                handlers(streaming_pb2, "Streaming", StreamingService(streams)),
-                handlers(tasks_pb2, "Tasks", TasksService(manager, containers)),
-                handlers(
-                    transfer_pb2,
-                    "Transfer",
-                    TransferService(
-                        content=content,
-                        images=images,
-                        unpacker=unpacker,
-                        puller=Puller(content, unpacker),
-                        streams=streams,
-                        exchange=exchange,
-                        collector=collector,
-                    ),
-                ),
-                handlers(version_pb2, "Version", VersionService()),
-            )
+            tuple(handlers(module, name, service) for (module, name), service in services.items())
         )
         # Bound under another name and renamed, so that nobody finds a socket that does not answer.
         fresh = f"{config.address}.new"
@@ -152,27 +174,48 @@ def _locked(config: Config) -> FileLock:
     return lock
 
 
-def _roots(
-    connection: sqlite3.Connection,
-) -> tuple[list[tuple[str, Descriptor]], set[tuple[str, str]]]:
-    """The targets of all images and the snapshots of all containers."""
-    targets = []
-    for namespace, data in connection.execute(
-        "SELECT namespace, data FROM records WHERE kind = 'image'"
-    ):
+def _read_image(data: bytes) -> Record:
+    image = images_pb2.Image.FromString(data)
+    return Record(image.labels, [("content", image.target.digest)])
+
+
+def _read_container(data: bytes) -> Record:
+    container = containers_pb2.Container.FromString(data)
+    snapshotter = container.snapshotter or SNAPSHOTTER
+    return Record(container.labels, [("snapshot", f"{snapshotter}/{container.snapshot_key}")])
+
+
+# What the collector reads from records.
+_READERS: Final[Mapping[str, Reader]] = {"image": _read_image, "container": _read_container}
+
+
+async def _migrate(database: Database, content: ContentStore) -> None:
+    """Give content of earlier versions the labels by which it is kept now."""
+    if database.current:
+        return
+
+    def select(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
+        query = "SELECT namespace, data FROM records WHERE kind = 'image'"
+        return [(row[0], row[1]) for row in connection.execute(query)]
+
+    for namespace, data in await database.call(select):
         target = images_pb2.Image.FromString(data).target
-        targets.append(
-            (
-                namespace,
-                Descriptor(media_type=target.media_type, digest=target.digest, size=target.size),
-            )
+        descriptor = Descriptor(
+            media_type=target.media_type, digest=target.digest, size=target.size
         )
-    keys = set()
-    for namespace, data in connection.execute(
-        "SELECT namespace, data FROM records WHERE kind = 'container'"
-    ):
-        keys.add((str(namespace), str(containers_pb2.Container.FromString(data).snapshot_key)))
-    return targets, keys
+        with namespaces.bind(namespace):
+            for digest, labels in kept(content.read, descriptor, SNAPSHOTTER).items():
+                with contextlib.suppress(NotFound):
+                    await content.record(digest, labels)
+
+    def known(connection: sqlite3.Connection) -> None:
+        for table in ("records", "blobs", "snapshots", "leases"):
+            connection.execute(
+                f"INSERT OR IGNORE INTO namespaces (name) SELECT DISTINCT namespace FROM {table}"  # noqa: S608
+            )
+
+    await database.call(known)
+    database.migrated()
 
 
 def _forwarding(exchange: Exchange) -> dict[tuple[str, str], Method]:

@@ -7,9 +7,11 @@ and whiteouts become overlayfs's own.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tarfile
+from collections.abc import Sequence
 from typing import BinaryIO, Final
 
 from containerd.linux.syscalls import open_in_root
@@ -17,25 +19,45 @@ from wire.errors import InvalidArgument
 
 _WHITEOUT: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
+_METADATA: Final = ".wh..wh."
 _CHUNK: Final = 1 << 20
 _XATTR: Final = "SCHILY.xattr."
+# What an archive can bring about by its names alone.
+_HOSTILE: Final = frozenset(
+    {errno.ENOTDIR, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST, errno.EINVAL}
+)
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 
 
-def extract(stream: BinaryIO, directory: str) -> None:
-    """Unpack an uncompressed tar; raises InvalidArgument for one that is malformed or tries to leave."""
-    root = os.open(directory, _DIRECTORY | os.O_CLOEXEC)
-    try:
-        _Extraction(root).run(stream)
-    except tarfile.TarError as error:
-        raise InvalidArgument(f"layer is not a tar archive: {error}") from error
-    finally:
-        os.close(root)
+def extract(
+    stream: BinaryIO, directory: str, below: Sequence[str] = (), *, overlay: bool | None = None
+) -> None:
+    """Unpack an uncompressed tar; raises InvalidArgument for one that is malformed or tries to leave.
+
+    ``below`` are the directories of the layers under this one, the topmost first. With ``overlay``, by default if there
+    is a layer below, whiteouts become overlayfs's own; without, they remove what is there.
+    """
+    with contextlib.ExitStack() as stack:
+        roots = []
+        for path in (directory, *below):
+            roots.append(os.open(path, _DIRECTORY | os.O_CLOEXEC))
+            stack.callback(os.close, roots[-1])
+        try:
+            white = bool(below) if overlay is None else overlay
+            _Extraction(roots[0], roots[1:], overlay=white).run(stream)
+        except tarfile.TarError as error:
+            raise InvalidArgument(f"layer is not a tar archive: {error}") from error
+        except OSError as error:
+            if error.errno in _HOSTILE:
+                raise InvalidArgument(f"layer cannot be unpacked: {error}") from error
+            raise
 
 
 class _Extraction:
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, below: Sequence[int], *, overlay: bool) -> None:
         self._root = root
+        self._below = below
+        self._overlay = overlay
         self._parents: dict[str, int] = {}
         self._directories: list[tuple[str, tarfile.TarInfo]] = []
 
@@ -142,13 +164,19 @@ class _Extraction:
 
     def _whiteout(self, parent: int, parent_path: str, name: str) -> None:
         if name == _OPAQUE:
-            with contextlib.suppress(OSError):
-                os.setxattr(f"/proc/self/fd/{parent}", "trusted.overlay.opaque", b"y")
+            if self._overlay:
+                with contextlib.suppress(OSError):
+                    os.setxattr(f"/proc/self/fd/{parent}", "trusted.overlay.opaque", b"y")
+            return
+        if name.startswith(_METADATA):
+            # AUFS's own, which old layers may hold.
             return
         hidden = name.removeprefix(_WHITEOUT)
         if not hidden or hidden in {".", ".."}:
             raise InvalidArgument(f"layer entry {name!r} hides nothing")
         self._remove(parent, os.path.join(parent_path, hidden), hidden)
+        if not self._overlay:
+            return
         os.mknod(hidden, stat.S_IFCHR | 0o600, os.makedev(0, 0), dir_fd=parent)
 
     def _remove(self, parent: int, path: str, name: str) -> None:
@@ -181,11 +209,31 @@ class _Extraction:
             above, name = os.path.split(path)
             os.mkdir(name, 0o755, dir_fd=self._parent(above))
             descriptor = open_in_root(self._root, path, _DIRECTORY)
+            self._like_below(path, descriptor)
         if len(self._parents) >= 256:
             _, oldest = self._parents.popitem()
             os.close(oldest)
         self._parents[path] = descriptor
         return descriptor
+
+    def _like_below(self, path: str, descriptor: int) -> None:
+        """A directory that the archive only implies looks as it does in the layers below."""
+        for root in self._below:
+            try:
+                known = open_in_root(root, path, _DIRECTORY)
+            except OSError:
+                continue
+            try:
+                status = os.fstat(known)
+                os.fchown(descriptor, status.st_uid, status.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+                for key in os.listxattr(known):
+                    if not key.startswith("trusted.overlay."):
+                        with contextlib.suppress(OSError):
+                            os.setxattr(descriptor, key, os.getxattr(known, key))
+            finally:
+                os.close(known)
+            return
 
 
 def _clean(name: str) -> str:

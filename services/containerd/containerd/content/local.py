@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
+from containerd.content.writer import Writer
+from containerd.metadata import leases
 from containerd.metadata.db import Database
+from containerd.metadata.namespaces import ensure
 from wire import digest as digests
 from wire import namespaces
 from wire.atomic import sync_directory
 from wire.errors import FailedPrecondition, NotFound
+from wire.identifiers import validate_labels
+
+_ALGORITHMS: Final = ("sha256", "sha384", "sha512")
+_HELD: Final = "content"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,56 +38,29 @@ class Info:
     labels: dict[str, str]
 
 
-class Writer:
-    """One blob on its way in. Not shared between threads."""
-
-    def __init__(self, directory: str, name: str) -> None:
-        self.path = os.path.join(directory, name)
-        self._file = open(self.path, "w+b")  # noqa: SIM115 - lives as long as the writer
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> None:
-        """Append."""
-        self._file.write(data)
-        self._hash.update(data)
-        self.size += len(data)
-
-    @property
-    def digest(self) -> str:
-        """The digest of what was written so far."""
-        return f"sha256:{self._hash.hexdigest()}"
-
-    def sync(self) -> None:
-        """Make the bytes durable."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-
-    def abort(self) -> None:
-        """Forget it."""
-        self._file.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
-
-
 class ContentStore:
     """All blobs; which namespace may see which is in the metadata."""
 
     def __init__(self, root: str, database: Database) -> None:
-        self._blobs = os.path.join(root, "blobs", "sha256")
-        self._ingest = os.path.join(root, "ingest")
+        self._blobs = os.path.join(root, "blobs")
+        self.ingest = os.path.join(root, "ingest")
+        self._trash = os.path.join(root, "trash")
         self._database = database
-        os.makedirs(self._blobs, mode=0o700, exist_ok=True)
-        os.makedirs(self._ingest, mode=0o700, exist_ok=True)
-        for name in os.listdir(self._ingest):
-            # Of an earlier life; nobody can name it any more.
-            os.unlink(os.path.join(self._ingest, name))
+        self._pins: list[set[str]] = []
+        self._lock = threading.Lock()
+        for directory in (self.ingest, self._trash, f"{self._blobs}/sha256"):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+        for name in os.listdir(self._trash):
+            os.unlink(os.path.join(self._trash, name))
+        for name in os.listdir(self.ingest):
+            if not name.isdigit():
+                # Of a transfer in an earlier life; nobody can name it any more.
+                os.unlink(os.path.join(self.ingest, name))
 
     def path(self, digest: str) -> str:
         """The file of a blob, whether it exists or not; raises InvalidArgument for a bad digest."""
-        _, encoded = digests.parse(digest)
-        return os.path.join(self._blobs, encoded)
+        algorithm, encoded = digests.parse(digest)
+        return os.path.join(self._blobs, algorithm, encoded)
 
     def exists(self, digest: str) -> bool:
         """Whether the bytes are here, in any namespace."""
@@ -87,11 +68,8 @@ class ContentStore:
 
     def read(self, digest: str) -> bytes:
         """A small blob; raises NotFound."""
-        try:
-            with open(self.path(digest), "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            raise NotFound(f"content {digest}: not found") from None
+        with self.open(digest) as file:
+            return file.read()
 
     def open(self, digest: str) -> BinaryIO:
         """A blob's file; raises NotFound."""
@@ -101,57 +79,120 @@ class ContentStore:
             raise NotFound(f"content {digest}: not found") from None
 
     def writer(self) -> Writer:
-        """Begin a blob."""
-        return Writer(self._ingest, f"{os.getpid()}-{os.urandom(8).hex()}")
+        """Begin a blob that only this process knows of."""
+        return Writer(os.path.join(self.ingest, f"{os.getpid()}-{os.urandom(8).hex()}"))
 
-    def publish(self, writer: Writer, expected: str = "", size: int = 0) -> str:
-        """Sync and rename a finished blob; its digest. Raises FailedPrecondition if it is not what was expected."""
-        found = writer.digest
-        if size and writer.size != size:
+    @contextlib.contextmanager
+    def pinned(self) -> Iterator[set[str]]:
+        """Blobs in this set are not swept in the block, recorded or not."""
+        pins: set[str] = set()
+        with self._lock:
+            self._pins.append(pins)
+        try:
+            yield pins
+        finally:
+            with self._lock:
+                self._pins = [each for each in self._pins if each is not pins]
+
+    def publish(self, writer: Writer, pins: set[str], expected: str = "", size: int = 0) -> str:
+        """Sync and rename a finished blob; its digest, which is pinned.
+
+        Raises FailedPrecondition, and forgets the blob, if it is not what was expected.
+        """
+        try:
+            found = writer.digest_like(expected) if expected else writer.digest
+            if size and writer.size != size:
+                raise FailedPrecondition(
+                    f"unexpected commit size {writer.size}, expected {size}: failed precondition"
+                )
+            if expected and found != expected:
+                raise FailedPrecondition(
+                    f"unexpected commit digest {found}, expected {expected}: failed precondition"
+                )
+            writer.sync()
+        except BaseException:
             writer.abort()
-            raise FailedPrecondition(
-                f"unexpected commit size {writer.size}, expected {size}: failed precondition"
-            )
-        if expected and found != expected:
-            writer.abort()
-            raise FailedPrecondition(
-                f"unexpected commit digest {found}, expected {expected}: failed precondition"
-            )
-        writer.sync()
-        os.rename(writer.path, self.path(found))
-        sync_directory(self._blobs)
+            raise
+        writer.close()
+        with self._lock:
+            pins.add(found)
+        target = self.path(found)
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        os.rename(writer.path, target)
+        sync_directory(os.path.dirname(target))
         return found
 
-    async def record(self, digest: str, labels: dict[str, str] | None = None) -> bool:
-        """Let the current namespace see a blob; False if it did already (labels are merged)."""
-        size = os.stat(self.path(digest)).st_size
-        now = time.time_ns()
+    async def commit(
+        self, writer: Writer, expected: str = "", size: int = 0, labels: Mapping[str, str] = {}
+    ) -> str:
+        """Publish a finished blob and record it in the current namespace; its digest."""
+        with self.pinned() as pins:
+            digest = await asyncio.to_thread(self.publish, writer, pins, expected, size)
+            await self.record(digest, labels)
+        return digest
+
+    async def add(self, data: bytes, expected: str = "", labels: Mapping[str, str] = {}) -> str:
+        """A small blob at once; its digest."""
+
+        def write() -> Writer:
+            writer = self.writer()
+            writer.write(data)
+            return writer
+
+        return await self.commit(await asyncio.to_thread(write), expected, len(data), labels)
+
+    async def record(self, digest: str, labels: Mapping[str, str] = {}) -> bool:
+        """Let the current namespace see a blob, held by the current lease; False if it did already (labels are merged).
+
+        Raises NotFound if the bytes are not here.
+        """
+        validate_labels(labels)
+        path = self.path(digest)
 
         def insert(connection: sqlite3.Connection, namespace: str) -> bool:
-            row = connection.execute(
-                "SELECT labels FROM blobs WHERE namespace = ? AND digest = ?", (namespace, digest)
-            ).fetchone()
-            if row is None:
-                connection.execute(
-                    "INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?)",
-                    (namespace, digest, size, now, now, json.dumps(labels or {})),
-                )
-                return True
-            if labels:
-                merged = {**json.loads(row[0]), **labels}
-                connection.execute(
-                    "UPDATE blobs SET labels = ?, updated = ? WHERE namespace = ? AND digest = ?",
-                    (json.dumps(merged), now, namespace, digest),
-                )
-            return False
+            return self.insert(connection, namespace, digest, path, labels)
 
         return await self._database.call(insert, namespaces.current())
+
+    @staticmethod
+    def insert(
+        connection: sqlite3.Connection,
+        namespace: str,
+        digest: str,
+        path: str,
+        labels: Mapping[str, str],
+    ) -> bool:
+        """``record`` inside a transaction, which no sweep can disturb."""
+        try:
+            size = os.stat(path).st_size
+        except FileNotFoundError:
+            raise NotFound(f"content {digest}: not found") from None
+        now = time.time_ns()
+        ensure(connection, namespace)
+        leases.hold(connection, namespace, _HELD, digest)
+        row = connection.execute(
+            "SELECT labels FROM blobs WHERE namespace = ? AND digest = ?", (namespace, digest)
+        ).fetchone()
+        if row is None:
+            connection.execute(
+                "INSERT INTO blobs VALUES (?, ?, ?, ?, ?, ?)",
+                (namespace, digest, size, now, now, json.dumps(dict(labels))),
+            )
+            return True
+        known = json.loads(row[0])
+        merged = {**known, **labels}
+        if merged != known:
+            connection.execute(
+                "UPDATE blobs SET labels = ?, updated = ? WHERE namespace = ? AND digest = ?",
+                (json.dumps(merged), now, namespace, digest),
+            )
+        return False
 
     async def info(self, digest: str) -> Info:
         """A blob of the current namespace; raises NotFound."""
         for found in await self.list(digest):
             return found
-        raise NotFound(f"content {digest}: not found")
+        raise NotFound(f"content digest {digest}: not found")
 
     async def list(self, digest: str | None = None) -> list[Info]:
         """The blobs of the current namespace."""
@@ -175,16 +216,22 @@ class ContentStore:
 
         return await self._database.call(select, namespaces.current())
 
-    async def set_labels(self, digest: str, labels: dict[str, str]) -> None:
-        """Replace a blob's labels; raises NotFound."""
+    async def set_labels(self, digest: str, labels: Mapping[str, str], *, replace: bool) -> None:
+        """Set labels, an empty value removing one; ``replace`` removes those that are not given. Raises NotFound."""
 
         def update(connection: sqlite3.Connection, namespace: str) -> None:
-            cursor = connection.execute(
+            row = connection.execute(
+                "SELECT labels FROM blobs WHERE namespace = ? AND digest = ?", (namespace, digest)
+            ).fetchone()
+            if row is None:
+                raise NotFound(f"content digest {digest}: not found")
+            merged = {**({} if replace else json.loads(row[0])), **labels}
+            validate_labels(merged)
+            kept = {key: value for key, value in merged.items() if value}
+            connection.execute(
                 "UPDATE blobs SET labels = ?, updated = ? WHERE namespace = ? AND digest = ?",
-                (json.dumps(labels), time.time_ns(), namespace, digest),
+                (json.dumps(kept), time.time_ns(), namespace, digest),
             )
-            if not cursor.rowcount:
-                raise NotFound(f"content {digest}: not found")
 
         await self._database.call(update, namespaces.current())
 
@@ -196,14 +243,42 @@ class ContentStore:
                 "DELETE FROM blobs WHERE namespace = ? AND digest = ?", (namespace, digest)
             )
             if not cursor.rowcount:
-                raise NotFound(f"content {digest}: not found")
+                raise NotFound(f"content digest {digest}: not found")
+            leases.release(connection, namespace, _HELD, digest)
 
         await self._database.call(delete, namespaces.current())
 
-    def sweep(self, kept: set[str]) -> Iterator[str]:
-        """Remove the files of blobs that no namespace knows; their digests."""
-        for name in os.listdir(self._blobs):
-            digest = f"sha256:{name}"
-            if digest not in kept:
-                os.unlink(os.path.join(self._blobs, name))
-                yield digest
+    async def sweep(self) -> int:
+        """Remove the bytes that no namespace knows, and uploads without a record; how many blobs went."""
+        removed = await self._database.call(self._put_aside)
+        await asyncio.to_thread(self._empty_trash)
+        return removed
+
+    def _put_aside(self, connection: sqlite3.Connection) -> int:
+        """In a transaction: nobody can record a blob between the look and the move."""
+        known = {row[0] for row in connection.execute("SELECT DISTINCT digest FROM blobs")}
+        known.update(row[0] for row in connection.execute("SELECT expected FROM ingests"))
+        with self._lock:
+            known.update(*self._pins)
+        removed = 0
+        for algorithm in _ALGORITHMS:
+            directory = os.path.join(self._blobs, algorithm)
+            if not os.path.isdir(directory):
+                continue
+            for name in os.listdir(directory):
+                if f"{algorithm}:{name}" not in known:
+                    os.rename(
+                        os.path.join(directory, name),
+                        os.path.join(self._trash, f"{algorithm}-{name}"),
+                    )
+                    removed += 1
+        ingests = {str(row[0]) for row in connection.execute("SELECT id FROM ingests")}
+        for name in os.listdir(self.ingest):
+            if name.isdigit() and name not in ingests:
+                os.rename(os.path.join(self.ingest, name), os.path.join(self._trash, name))
+        return removed
+
+    def _empty_trash(self) -> None:
+        for name in os.listdir(self._trash):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self._trash, name))

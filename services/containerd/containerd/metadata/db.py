@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import sqlite3
 from collections.abc import Callable
@@ -32,7 +33,15 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE TABLE IF NOT EXISTS lease_resources (
   namespace TEXT NOT NULL, lease TEXT NOT NULL, type TEXT NOT NULL, id TEXT NOT NULL,
   PRIMARY KEY (namespace, lease, type, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS namespaces (
+  name TEXT NOT NULL PRIMARY KEY, labels TEXT NOT NULL DEFAULT '{}') WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ingests (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, ref TEXT NOT NULL,
+  total INTEGER NOT NULL, expected TEXT NOT NULL, started INTEGER NOT NULL, expires INTEGER,
+  UNIQUE (namespace, ref));
 """
+# 1: children of content are named by labels; before, they were found by parsing manifests.
+_VERSION: Final = 1
 
 
 class Database:
@@ -45,7 +54,22 @@ class Database:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA foreign_keys=ON")
+        fresh = not self._connection.execute("SELECT 1 FROM sqlite_master").fetchall()
         self._connection.executescript(_SCHEMA)
+        # What was written by an earlier version is brought up to date by the daemon, which then calls ``migrated``.
+        (self.version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if fresh:
+            self.migrated()
+
+    def migrated(self) -> None:
+        """The records are of this version now."""
+        self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+        self.version = _VERSION
+
+    @property
+    def current(self) -> bool:
+        """Whether the records were written by this version."""
+        return bool(self.version == _VERSION)
 
     async def call(
         self,
@@ -53,7 +77,10 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run ``function(connection, …)`` as one transaction: committed when it returns, undone when it raises."""
+        """Run ``function(connection, …)`` as one transaction: committed when it returns, undone when it raises.
+
+        It sees the caller's context: namespace and lease.
+        """
 
         def run() -> T:
             connection = self._connection
@@ -68,7 +95,8 @@ class Database:
 
         loop = asyncio.get_running_loop()
         # Shielded: a caller that goes away does not undo what others may have seen.
-        return await asyncio.shield(loop.run_in_executor(self._thread, run))
+        context = contextvars.copy_context()
+        return await asyncio.shield(loop.run_in_executor(self._thread, context.run, run))
 
     def close(self) -> None:
         """Close the file."""

@@ -63,6 +63,12 @@ class Registry:
         self._authorization: str | None = None
         self._lock = threading.Lock()
 
+    @property
+    def source_labels(self) -> dict[str, str]:
+        """Where content of this repository comes from; a push to the same registry can mount it from there."""
+        host = urllib.parse.urlsplit(f"//{self._reference.host}").hostname or ""
+        return {f"containerd.io/distribution.source.{host}": self._reference.path}
+
     def resolve(self) -> tuple[Descriptor, bytes]:
         """The manifest or index that the reference names; raises NotFound, Unauthenticated, PermissionDenied, Unavailable."""
         return self.manifest(self._reference.object)

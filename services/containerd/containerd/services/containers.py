@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
 
 from containerd.events.exchange import Exchange
 from containerd.filters.match import Filter
 from containerd.gc.collector import Collector
+from containerd.services.masks import change_map
 from containerd.services.records import Records
 from wire.errors import InvalidArgument
 from wire.gen.containerd.events import container_pb2 as events
 from wire.gen.containerd.services.containers.v1 import containers_pb2 as pb
-from wire.identifiers import validate
+from wire.identifiers import validate, validate_labels
+
+# Upstream names the snapshot key without the underscore of the field.
+_MUTABLE: Final = ("labels", "spec", "extensions", "image", "snapshotkey")
 
 
 class ContainersService:
@@ -55,9 +59,10 @@ class ContainersService:
     ) -> pb.CreateContainerResponse:
         """Add one."""
         container = request.container
-        validate(container.id)
-        if not container.runtime.name:
-            raise InvalidArgument("container.Runtime.Name must be set: invalid argument")
+        try:
+            _validate(container)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"create container failed validation: {error}") from None
         container.created_at.GetCurrentTime()
         container.updated_at.CopyFrom(container.created_at)
         await self._store.create(container.id, container.SerializeToString())
@@ -77,18 +82,25 @@ class ContainersService:
         self, request: pb.UpdateContainerRequest, _context: Any
     ) -> pb.UpdateContainerResponse:
         """Change fields by mask, or all that may change."""
-        found = pb.Container.FromString(await self._store.get(request.container.id))
-        paths = list(request.update_mask.paths) or [
-            "labels",
-            "spec",
-            "extensions",
-            "image",
-            "snapshot_key",
-        ]
-        for path in paths:
-            _update(found, request.container, path)
-        found.updated_at.GetCurrentTime()
-        await self._store.put(found.id, found.SerializeToString())
+        given = request.container
+        if not given.id:
+            raise InvalidArgument("must specify a container id: invalid argument")
+
+        def change(data: bytes) -> bytes:
+            found = pb.Container.FromString(data)
+            paths = list(request.update_mask.paths)
+            if not paths:
+                _refuse_immutable(found, given)
+            for path in paths or _MUTABLE:
+                _update(found, given, path)
+            try:
+                _validate(found)
+            except InvalidArgument as error:
+                raise InvalidArgument(f"update failed validation: {error}") from None
+            found.updated_at.GetCurrentTime()
+            return found.SerializeToString()
+
+        found = pb.Container.FromString(await self._store.modify(given.id, change))
         self._exchange.publish(
             "/containers/update",
             events.ContainerUpdate(
@@ -105,41 +117,59 @@ class ContainersService:
         return Empty()
 
 
+def _validate(container: pb.Container) -> None:
+    validate(container.id)
+    if "" in container.extensions:
+        raise InvalidArgument("container.Extension keys must not be zero-length: invalid argument")
+    validate_labels(container.labels)
+    if not container.runtime.name:
+        raise InvalidArgument("container.Runtime.Name must be set: invalid argument")
+    if not container.HasField("spec"):
+        raise InvalidArgument("container.Spec must be set: invalid argument")
+    if container.snapshot_key and not container.snapshotter:
+        raise InvalidArgument(
+            "container.Snapshotter must be set if container.SnapshotKey is set: invalid argument"
+        )
+
+
+def _refuse_immutable(found: pb.Container, given: pb.Container) -> None:
+    if found.snapshotter != given.snapshotter:
+        raise InvalidArgument("container.Snapshotter field is immutable: invalid argument")
+    if found.runtime.name != given.runtime.name:
+        raise InvalidArgument("container.Runtime.Name field is immutable: invalid argument")
+
+
 def _update(found: pb.Container, given: pb.Container, path: str) -> None:
     head, _, key = path.partition(".")
-    if head == "labels" and key:
-        if given.labels.get(key):
-            found.labels[key] = given.labels[key]
-        else:
-            found.labels.pop(key, None)
-        return
-    if key or head not in {
-        "labels",
-        "spec",
-        "extensions",
-        "image",
-        "snapshot_key",
-        "snapshotter",
-        "runtime",
-    }:
-        raise InvalidArgument(f"cannot update {path!r} field on {found.id!r}: invalid argument")
-    found.ClearField(head)
-    only = pb.Container()
-    only.CopyFrom(given)
-    for field in list(only.DESCRIPTOR.fields_by_name):
-        if field != head:
-            only.ClearField(field)
-    found.MergeFrom(only)
+    match head:
+        case "labels":
+            change_map(found.labels, given.labels, key)
+        case "extensions" if key:
+            found.extensions.pop(key, None)
+            if key in given.extensions:
+                found.extensions[key].CopyFrom(given.extensions[key])
+        case "extensions":
+            found.extensions.clear()
+            for name, value in given.extensions.items():
+                found.extensions[name].CopyFrom(value)
+        case "spec" if not key:
+            found.spec.CopyFrom(given.spec)
+        case "image" if not key:
+            found.image = given.image
+        case "snapshotkey" | "snapshot_key" if not key:
+            found.snapshot_key = given.snapshot_key
+        case _:
+            raise InvalidArgument(f'cannot update "{path}" field on "{found.id}": invalid argument')
 
 
 def _field(container: pb.Container, path: tuple[str, ...]) -> str | None:
     match path:
-        case ("id",):
-            return str(container.id)
-        case ("image",):
-            return str(container.image)
-        case ("runtime", "name"):
-            return str(container.runtime.name)
+        case ("id", *_):
+            return str(container.id) or None
+        case ("image", *_):
+            return str(container.image) or None
+        case ("runtime", "name", *_):
+            return str(container.runtime.name) or None
         case ("labels", *rest):
             return container.labels.get(".".join(rest))
         case _:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
 class Records(Protocol):
     """Named records in the current namespace, as bytes."""
 
-    async def create(self, name: str, data: bytes) -> None:
+    async def create(self, name: str, data: bytes, *, hold: bool = False) -> None:
         """Raises AlreadyExists."""
+
+    async def modify(
+        self, name: str, change: Callable[[bytes], bytes], *, hold: bool = False
+    ) -> bytes:
+        """Replace a record by what ``change`` makes of it, at once; raises NotFound and what ``change`` raises."""
 
     async def put(self, name: str, data: bytes) -> None:
         """Add or replace."""
@@ -20,5 +26,5 @@ class Records(Protocol):
     async def list(self) -> list[bytes]:
         """All, by name."""
 
-    async def delete(self, name: str) -> None:
-        """Raises NotFound."""
+    async def delete(self, name: str, check: Callable[[bytes], None] = ...) -> None:
+        """Raises NotFound and what ``check`` raises."""

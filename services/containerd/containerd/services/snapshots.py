@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
 from containerd.filters.match import Filter
-from containerd.snapshots.overlay import Info, Mount, OverlaySnapshotter
-from wire.errors import InvalidArgument
+from containerd.gc.collector import Collector
+from containerd.services.masks import label_changes
+from containerd.snapshots.overlay import SNAPSHOTTER, Info, Mount, OverlaySnapshotter
+from wire.errors import InvalidArgument, NotImplementedYet
 from wire.gen.containerd.services.snapshots.v1 import snapshots_pb2 as pb
 from wire.gen.containerd.types import mount_pb2
-
-_NAME: Final = "overlayfs"
 
 
 class SnapshotsService:
     """Snapshots of the current namespace."""
 
-    def __init__(self, snapshotter: OverlaySnapshotter) -> None:
+    def __init__(self, snapshotter: OverlaySnapshotter, collector: Collector) -> None:
         self._overlay = snapshotter
+        self._collector = collector
 
     def _of(self, name: str) -> OverlaySnapshotter:
-        if name not in {"", _NAME}:
+        if not name:
+            raise InvalidArgument("snapshotter argument missing: invalid argument")
+        if name != SNAPSHOTTER:
             raise InvalidArgument(f"snapshotter not loaded: {name}: invalid argument")
         return self._overlay
 
@@ -52,12 +55,19 @@ class SnapshotsService:
 
     async def commit(self, request: pb.CommitSnapshotRequest, _context: Any) -> Empty:
         """Seal one under a name."""
-        await self._of(request.snapshotter).commit(request.name, request.key, dict(request.labels))
+        overlay = self._of(request.snapshotter)
+        if request.parent and request.parent != (await overlay.stat(request.key)).parent:
+            # Plugins with this capability say so in their description; this one does not.
+            raise NotImplementedYet(
+                "snapshotter overlayfs cannot rebase on commit: not implemented"
+            )
+        await overlay.commit(request.name, request.key, dict(request.labels))
         return Empty()
 
     async def remove(self, request: pb.RemoveSnapshotRequest, _context: Any) -> Empty:
         """Remove one without children."""
         await self._of(request.snapshotter).remove(request.key)
+        self._collector.schedule()
         return Empty()
 
     async def stat(self, request: pb.StatSnapshotRequest, _context: Any) -> pb.StatSnapshotResponse:
@@ -71,18 +81,13 @@ class SnapshotsService:
     ) -> pb.UpdateSnapshotResponse:
         """Change labels."""
         overlay = self._of(request.snapshotter)
-        found = await overlay.stat(request.info.name)
-        labels = dict(found.labels)
-        for path in list(request.update_mask.paths) or ["labels"]:
-            if path == "labels":
-                labels = dict(request.info.labels)
-            elif path.startswith("labels."):
-                key = path.removeprefix("labels.")
-                labels[key] = request.info.labels.get(key, "")
-            else:
-                raise InvalidArgument(f"cannot update {path!r} field on snapshot: invalid argument")
-        await overlay.set_labels(found.name, {key: value for key, value in labels.items() if value})
-        return pb.UpdateSnapshotResponse(info=_info(await overlay.stat(found.name)))
+        if not request.info.name:
+            raise InvalidArgument("snapshot name is required for update: invalid argument")
+        labels, replace = label_changes(
+            request.update_mask.paths, request.info.labels, f'snapshot "{request.info.name}"'
+        )
+        await overlay.set_labels(request.info.name, labels, replace=replace)
+        return pb.UpdateSnapshotResponse(info=_info(await overlay.stat(request.info.name)))
 
     async def list(
         self, request: pb.ListSnapshotsRequest, _context: Any
@@ -124,12 +129,12 @@ def _info(info: Info) -> pb.Info:
 
 def _field(info: Info, path: tuple[str, ...]) -> str | None:
     match path:
-        case ("name",):
+        case ("name", *_):
             return info.name
-        case ("parent",):
+        case ("parent", *_):
             return info.parent
-        case ("kind",):
-            return info.kind.name.title()
+        case ("kind", *_):
+            return info.kind.name.lower()
         case ("labels", *rest):
             return info.labels.get(".".join(rest))
         case _:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
@@ -13,7 +14,9 @@ from google.protobuf.empty_pb2 import Empty
 from containerd.content.local import ContentStore
 from containerd.events.exchange import Exchange
 from containerd.gc.collector import Collector
+from containerd.images.labels import tree
 from containerd.images.walk import manifest_of
+from containerd.metadata.leases import LeaseStore
 from containerd.remotes.reference import parse
 from containerd.remotes.registry import Credentials, Registry
 from containerd.services.records import Records
@@ -50,6 +53,7 @@ class TransferService:
         streams: Streams,
         exchange: Exchange,
         collector: Collector,
+        leases: LeaseStore,
     ) -> None:
         self._content = content
         self._images = images
@@ -58,6 +62,7 @@ class TransferService:
         self._streams = streams
         self._exchange = exchange
         self._collector = collector
+        self._leases = leases
 
     async def transfer(self, request: pb.TransferRequest, _context: Any) -> Empty:
         """Dispatch on the types of source and destination."""
@@ -81,6 +86,16 @@ class TransferService:
             if progress is not None:
                 progress.close()
         return Empty()
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[None]:
+        """What a transfer brings in is held until it is named; what a failed one brought in is collected."""
+        try:
+            async with self._leases.transfer():
+                yield
+        except BaseException:
+            self._collector.schedule()
+            raise
 
     async def _pull(
         self,
@@ -107,7 +122,7 @@ class TransferService:
             if progress is not None:
                 progress.send(_progress(event, descriptor, done, total))
 
-        async with self._collector.held_back():
+        async with self._held():
             target = await self._puller.pull(Registry(reference, credentials), notice)
             await self._name(destination.name or source.reference, target, dict(destination.labels))
 
@@ -118,15 +133,21 @@ class TransferService:
         progress: Stream | None,
     ) -> None:
         stream = self._streams.get(source.stream)
-        async with self._collector.held_back():
-            reader = ArchiveReader(self._content)
-            found = await _in_thread(stream.read(), reader.read)
-            for digest in reader.digests:
-                await self._content.record(digest)
+        async with self._held():
+            with self._content.pinned() as pins:
+                reader = ArchiveReader(self._content, pins)
+                found = await _in_thread(stream.read(), reader.read)
+                for digest in reader.digests:
+                    await self._content.record(digest)
+            for image in found:
+                for digest, labels in tree(self._content.read, image.target).items():
+                    await self._content.record(digest, labels)
             for image in found:
                 _, manifest = manifest_of(self._content.read, image.target)
                 config = ImageConfig.from_bytes(self._content.read(manifest.config.digest))
-                await self._unpacker.unpack(config, list(manifest.layers), lambda _: None, _at_once)
+                await self._unpacker.unpack(
+                    config, manifest.config.digest, list(manifest.layers), lambda _: None, _at_once
+                )
                 name = _full_name(image.name) or destination.name
                 if not name:
                     name = f"import@{manifest.config.digest}"

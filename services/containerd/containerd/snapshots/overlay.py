@@ -9,16 +9,25 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from containerd.events.exchange import Exchange
 from containerd.linux.syscalls import sync_filesystem
+from containerd.metadata import leases
 from containerd.metadata.db import Database
+from containerd.metadata.namespaces import ensure
 from wire import namespaces
-from wire.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
+from wire.errors import AlreadyExists, EngineError, FailedPrecondition, InvalidArgument, NotFound
+from wire.gen.containerd.events import snapshot_pb2 as events
+from wire.identifiers import validate_labels
 
+SNAPSHOTTER: Final = "overlayfs"
+# On a snapshot that is being filled: the name that it is to have. One that has it already is not made again.
+TARGET_LABEL: Final = "containerd.io/snapshot.ref"
+_HELD: Final = f"snapshots/{SNAPSHOTTER}"
 _COLUMNS: Final = "id, name, parent, kind, created, updated, labels, size, inodes"
 
 
@@ -57,11 +66,14 @@ class Info:
 class OverlaySnapshotter:
     """Snapshots of all namespaces below one directory."""
 
-    def __init__(self, root: str, database: Database) -> None:
+    def __init__(self, root: str, database: Database, exchange: Exchange) -> None:
         self._directory = os.path.join(root, "snapshots")
         self._trash = os.path.join(root, "trash")
+        self._fresh = os.path.join(root, "fresh")
         self._database = database
-        for directory in (self._directory, self._trash):
+        self._exchange = exchange
+        shutil.rmtree(self._fresh, ignore_errors=True)
+        for directory in (self._directory, self._trash, self._fresh):
             os.makedirs(directory, mode=0o700, exist_ok=True)
 
     def upper(self, number: int) -> str:
@@ -71,61 +83,97 @@ class OverlaySnapshotter:
     async def prepare(
         self, name: str, parent: str, labels: dict[str, str], *, view: bool = False
     ) -> Sequence[Mount]:
-        """A writable snapshot (or, as view, a read-only one) on top of a committed one."""
+        """A writable snapshot (or, as view, a read-only one) on top of a committed one.
+
+        Raises AlreadyExists, also if the snapshot that this one is to become exists; the current lease holds it then.
+        """
         kind = Kind.VIEW if view else Kind.ACTIVE
-        number = await self._database.call(
-            self._insert, namespaces.current(), name, parent, kind, labels
-        )
-        # The record comes first, so that the directory of a crash in between has an owner.
-        os.makedirs(f"{self._directory}/{number}/work", mode=0o711, exist_ok=True)
-        upper = self.upper(number)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(upper, 0o755)
+        validate_labels(labels)
+        fresh = f"{self._fresh}/{os.urandom(8).hex()}"
+        for path, mode in ((fresh, 0o711), (f"{fresh}/work", 0o711), (f"{fresh}/fs", 0o755)):
+            os.mkdir(path, mode)
+        try:
+            await self._database.call(
+                self._insert, namespaces.current(), name, parent, kind, labels, fresh
+            )
+        except EngineError:
+            # After any other failure it may be in use; the next start finds what is left of it.
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        if os.path.exists(fresh):
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise AlreadyExists(f'snapshot "{labels.get(TARGET_LABEL) or name}": already exists')
         parents = await self._parents(name)
-        if len(parents) > 1:
-            below = os.stat(self.upper(parents[1]))
-            os.chown(upper, below.st_uid, below.st_gid)
-            os.chmod(upper, below.st_mode & 0o7777)
+        if not view:
+            self._exchange.publish(
+                "/snapshot/prepare",
+                events.SnapshotPrepare(key=name, parent=parent, snapshotter=SNAPSHOTTER),
+            )
         return self._mounts(parents, kind)
 
     async def mounts(self, name: str) -> Sequence[Mount]:
         """The mounts of an active snapshot or view; raises NotFound, FailedPrecondition."""
         info = await self.stat(name)
         if info.kind is Kind.COMMITTED:
-            raise FailedPrecondition(f"snapshot {name} is committed: it cannot be mounted")
+            raise FailedPrecondition(
+                f"snapshot {name} is committed, it cannot be mounted: failed precondition"
+            )
         return self._mounts(await self._parents(name), info.kind)
 
-    async def commit(self, name: str, key: str, labels: dict[str, str]) -> None:
-        """Make an active snapshot a committed one named ``name``, after its files are on disk."""
+    async def commit(self, name: str, key: str, labels: Mapping[str, str]) -> None:
+        """Make an active snapshot a committed one named ``name`` with these labels, after its files are on disk."""
+        validate_labels(labels)
         info = await self.stat(key)
         if info.kind is not Kind.ACTIVE:
-            raise FailedPrecondition(f"snapshot {key} is not active")
+            raise FailedPrecondition(f"snapshot {key} is not active: failed precondition")
         size, inodes = await asyncio.to_thread(self._seal, info.number)
 
-        def update(connection: sqlite3.Connection, namespace: str) -> None:
+        def update(connection: sqlite3.Connection, namespace: str) -> bool:
+            leases.hold(connection, namespace, _HELD, name)
+            now = time.time_ns()
             try:
-                connection.execute(
-                    "UPDATE snapshots SET name = ?, kind = ?, labels = ?, size = ?, inodes = ?, updated = ?"
-                    " WHERE namespace = ? AND name = ?",
+                cursor = connection.execute(
+                    "UPDATE snapshots SET name = ?, kind = ?, labels = ?, size = ?, inodes = ?, created = ?,"
+                    " updated = ? WHERE id = ?",
                     (
                         name,
                         Kind.COMMITTED,
-                        json.dumps({**info.labels, **labels}),
+                        json.dumps(dict(labels)),
                         size,
                         inodes,
-                        time.time_ns(),
-                        namespace,
-                        key,
+                        now,
+                        now,
+                        info.number,
                     ),
                 )
             except sqlite3.IntegrityError:
-                raise AlreadyExists(f"snapshot {name}: already exists") from None
+                return False
+            if not cursor.rowcount:
+                raise NotFound(f"snapshot {key} does not exist: not found")
+            leases.release(connection, namespace, _HELD, key)
+            return True
 
-        await self._database.call(update, namespaces.current())
+        if not await self._database.call(update, namespaces.current()):
+            raise AlreadyExists(f'snapshot "{name}": already exists')
+        self._exchange.publish(
+            "/snapshot/commit",
+            events.SnapshotCommit(key=key, name=name, snapshotter=SNAPSHOTTER),
+        )
 
     async def stat(self, name: str) -> Info:
         """A snapshot of the current namespace; raises NotFound."""
         return await self._database.call(_find, namespaces.current(), name)
+
+    async def held(self, name: str) -> bool:
+        """Whether there is such a snapshot; the current lease holds it then."""
+
+        def hold(connection: sqlite3.Connection, namespace: str) -> bool:
+            if not _exists(connection, namespace, name):
+                return False
+            leases.hold(connection, namespace, _HELD, name)
+            return True
+
+        return await self._database.call(hold, namespaces.current())
 
     async def list(self) -> list[Info]:
         """The snapshots of the current namespace."""
@@ -151,14 +199,17 @@ class OverlaySnapshotter:
         """The directories of a snapshot and all below it, the topmost first."""
         return [self.upper(number) for number in await self._parents(name)]
 
-    async def set_labels(self, name: str, labels: dict[str, str]) -> None:
-        """Replace a snapshot's labels."""
+    async def set_labels(self, name: str, labels: Mapping[str, str], *, replace: bool) -> None:
+        """Set labels, an empty value removing one; ``replace`` removes those that are not given. Raises NotFound."""
 
         def update(connection: sqlite3.Connection, namespace: str) -> None:
-            _find(connection, namespace, name)
+            known = _find(connection, namespace, name).labels
+            merged = {**({} if replace else known), **labels}
+            validate_labels(merged)
+            kept = {key: value for key, value in merged.items() if value}
             connection.execute(
                 "UPDATE snapshots SET labels = ?, updated = ? WHERE namespace = ? AND name = ?",
-                (json.dumps(labels), time.time_ns(), namespace, name),
+                (json.dumps(kept), time.time_ns(), namespace, name),
             )
 
         await self._database.call(update, namespaces.current())
@@ -174,9 +225,13 @@ class OverlaySnapshotter:
                 raise FailedPrecondition(
                     f"cannot remove snapshot with child: {name}: failed precondition"
                 ) from None
+            leases.release(connection, namespace, _HELD, name)
             return info.number
 
         await self.discard(await self._database.call(delete, namespaces.current()))
+        self._exchange.publish(
+            "/snapshot/remove", events.SnapshotRemove(key=name, snapshotter=SNAPSHOTTER)
+        )
 
     async def discard(self, number: int) -> None:
         """Remove the directory of a snapshot whose record is gone; a crash leaves it for ``sweep``."""
@@ -187,45 +242,56 @@ class OverlaySnapshotter:
 
     async def sweep(self) -> None:
         """Remove directories that no record knows: what a crash left behind."""
-        known = await self._database.call(
-            lambda connection: {
-                str(row[0]) for row in connection.execute("SELECT id FROM snapshots")
-            }
-        )
-        for name in os.listdir(self._directory):
-            if name not in known:
-                await self.discard(int(name))
+        for name in await self._database.call(self._strays):
+            await self.discard(int(name))
         for name in os.listdir(self._trash):
             await asyncio.to_thread(shutil.rmtree, f"{self._trash}/{name}", ignore_errors=True)
 
-    @staticmethod
+    def _strays(self, connection: sqlite3.Connection) -> Sequence[str]:
+        """Inside a transaction, so that no snapshot is made between the two looks."""
+        known = {str(row[0]) for row in connection.execute("SELECT id FROM snapshots")}
+        return [name for name in os.listdir(self._directory) if name not in known]
+
     def _insert(
+        self,
         connection: sqlite3.Connection,
         namespace: str,
         name: str,
         parent: str,
         kind: Kind,
         labels: dict[str, str],
-    ) -> int:
+        fresh: str,
+    ) -> None:
+        """Record a snapshot whose directory is ``fresh``, which stays where it is if there is such a snapshot."""
         if not name:
-            raise InvalidArgument("snapshot key must not be empty")
+            raise InvalidArgument("snapshot key must not be empty: invalid argument")
+        ensure(connection, namespace)
+        for taken in (labels.get(TARGET_LABEL, ""), name):
+            if taken and _exists(connection, namespace, taken):
+                # Not an error here: the lease must be kept.
+                leases.hold(connection, namespace, _HELD, taken)
+                return
         below = None
         if parent:
             info = _find(connection, namespace, parent)
             if info.kind is not Kind.COMMITTED:
-                raise InvalidArgument(f"parent snapshot {parent} is not committed")
+                raise InvalidArgument(
+                    f'parent "{parent}" is not committed snapshot: invalid argument'
+                )
             below = info.number
         now = time.time_ns()
-        try:
-            cursor = connection.execute(
-                "INSERT INTO snapshots (namespace, name, parent, kind, created, updated, labels)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (namespace, name, below, kind, now, now, json.dumps(labels)),
-            )
-        except sqlite3.IntegrityError:
-            raise AlreadyExists(f"snapshot {name}: already exists") from None
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+        cursor = connection.execute(
+            "INSERT INTO snapshots (namespace, name, parent, kind, created, updated, labels)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (namespace, name, below, kind, now, now, json.dumps(labels)),
+        )
+        leases.hold(connection, namespace, _HELD, name)
+        if below is not None:
+            status = os.stat(self.upper(below))
+            os.chown(f"{fresh}/fs", status.st_uid, status.st_gid)
+            os.chmod(f"{fresh}/fs", status.st_mode & 0o7777)
+        # Inside the transaction: there is no record without its directory; a directory without a record is swept.
+        os.rename(fresh, f"{self._directory}/{cursor.lastrowid}")
 
     async def _parents(self, name: str) -> Sequence[int]:
         """The numbers of a snapshot and of all below it."""
@@ -269,6 +335,11 @@ class OverlaySnapshotter:
         finally:
             os.close(descriptor)
         return _usage(upper)
+
+
+def _exists(connection: sqlite3.Connection, namespace: str, name: str) -> bool:
+    query = "SELECT 1 FROM snapshots WHERE namespace = ? AND name = ?"
+    return connection.execute(query, (namespace, name)).fetchone() is not None
 
 
 def _find(connection: sqlite3.Connection, namespace: str, name: str) -> Info:

@@ -109,7 +109,10 @@ class TaskManager:
         task = Task(namespace, container_id, bundle)
         try:
             self._make_bundle(bundle, spec)
-            address = await self._starter.start(runtime, namespace, container_id, bundle, group)
+            options = request.options.SerializeToString() if request.HasField("options") else b""
+            address = await self._starter.start(
+                runtime, namespace, container_id, bundle, group, options
+            )
             self._remember_address(bundle, address)
             await self._connect(task, address)
             request.bundle = bundle
@@ -287,7 +290,7 @@ class TaskManager:
     async def _cleanup(self, task: Task) -> None:
         """What the dead shim's delete would do."""
         process = await asyncio.create_subprocess_exec(
-            self._starter.own_program(),
+            self._starter.program_of(task.bundle),
             *("-namespace", task.namespace, "-id", task.container_id, "-bundle", task.bundle),
             "delete",
             cwd=task.bundle,
@@ -310,6 +313,7 @@ class TaskManager:
                     metadata={namespaces.TTRPC_HEADER: task.namespace},
                 )
             client.close()
+        self._starter.forget(task.bundle)
         shutil.rmtree(task.bundle, ignore_errors=True)
 
     def _bundles(self) -> Iterator[tuple[str, str, str]]:
@@ -320,6 +324,7 @@ class TaskManager:
 
     async def _restore(self, namespace: str, container_id: str, bundle: str) -> None:
         task = Task(namespace, container_id, bundle)
+        self._starter.remember(bundle)
         try:
             with open(f"{bundle}/address", encoding="utf-8") as file:
                 address = file.read().strip().removeprefix("unix://")

@@ -9,11 +9,19 @@ import logging
 import os
 import shutil
 import socket
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
+
+from containerd.tasks.shim_log import ShimLog, has_log
 from wire.addresses import ensure_dir, short_dir
+from wire.atomic import write_atomic
 from wire.errors import ErrorKind, Internal, NotFound, Unavailable
+from wire.gen.containerd.types.introspection_pb2 import RuntimeInfo
 from wire.status import error_for
 
 logger = logging.getLogger(__name__)
@@ -22,6 +30,7 @@ OWN_RUNTIME: Final = "io.containerd.dockyard.v1"
 _OWN_PROGRAM: Final = "containerd-shim-dockyard-v1"
 _RUNC_RUNTIME: Final = "io.containerd.runc.v2"
 _RUNC_PROGRAM: Final = "containerd-shim-runc-v2"
+_PROGRAM_FILE: Final = "shim-binary-path"
 _PATIENCE: Final = 30.0
 _MESSAGE: Final = 1 << 16
 
@@ -50,6 +59,7 @@ class ShimStarter:
         self._channel: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
+        self._logs: dict[str, ShimLog] = {}
 
     async def open(self) -> None:
         """Warm the forkserver."""
@@ -59,6 +69,8 @@ class ShimStarter:
 
     async def close(self) -> None:
         """End the forkserver; shims go on."""
+        for bundle in list(self._logs):
+            self.forget(bundle)
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -70,16 +82,59 @@ class ShimStarter:
         beside = os.path.join(self._settings.shim_dir, _OWN_PROGRAM)
         return beside if os.path.exists(beside) else shutil.which(_OWN_PROGRAM) or beside
 
+    def remember(self, bundle: str) -> None:
+        """Go on reading what the shim of a bundle logs, if it is one that does."""
+        if has_log(bundle) and bundle not in self._logs:
+            self._logs[bundle] = ShimLog(bundle)
+
+    def forget(self, bundle: str) -> None:
+        """The shim of a bundle has ended."""
+        log = self._logs.pop(bundle, None)
+        if log is not None:
+            log.close()
+
+    def program_of(self, bundle: str) -> str:
+        """The program of a bundle's shim."""
+        try:
+            with open(f"{bundle}/{_PROGRAM_FILE}", encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return self.own_program()
+
     async def start(
-        self, runtime: str, namespace: str, container_id: str, bundle: str, group: str
+        self,
+        runtime: str,
+        namespace: str,
+        container_id: str,
+        bundle: str,
+        group: str,
+        options: bytes = b"",
     ) -> str:
-        """Start a shim for a container; the path of its socket. Raises NotFound for an unknown runtime."""
+        """Start a shim for a container; the path of its socket. Raises NotFound for an unknown runtime.
+
+        ``options`` is the Any with the runtime's options, which a shim that is started by its program gets as its input.
+        """
         if runtime == OWN_RUNTIME:
             return await self._fork(namespace, container_id, bundle, group)
         program = self._program(runtime)
         if os.path.basename(program) == _OWN_PROGRAM:
             return await self._fork(namespace, container_id, bundle, group)
-        return await self._exec(program, namespace, container_id, bundle)
+        return await self._exec(program, namespace, container_id, bundle, options)
+
+    async def describe(self, runtime: str, options: any_pb2.Any) -> RuntimeInfo:
+        """What a shim says of itself and its runtime (``-info``); raises NotFound, Internal."""
+        program = self._program(runtime)
+        if program == _OWN_PROGRAM:
+            program = self.own_program()
+        done = await _run([program, "-info"], options.SerializeToString())
+        if done.returncode != 0:
+            raise Internal(
+                f"failed to run {program} -info: {done.stderr.decode(errors='replace').strip()}"
+            )
+        try:
+            return RuntimeInfo.FromString(done.stdout)
+        except DecodeError as error:
+            raise Internal(f"{program} -info gave no runtime info: {error}") from error
 
     def _program(self, runtime: str) -> str:
         if runtime.startswith("/"):
@@ -154,8 +209,12 @@ class ShimStarter:
             )
         self._channel = ours
 
-    async def _exec(self, program: str, namespace: str, container_id: str, bundle: str) -> str:
+    async def _exec(
+        self, program: str, namespace: str, container_id: str, bundle: str, options: bytes
+    ) -> str:
         settings = self._settings
+        write_atomic(f"{bundle}/{_PROGRAM_FILE}", program.encode(), 0o600)
+        self._logs[bundle] = ShimLog(bundle)
         arguments = ["-namespace", namespace, "-address", settings.address]
         arguments += [
             "-publish-binary",
@@ -163,28 +222,51 @@ class ShimStarter:
             "-id",
             container_id,
         ]
-        process = await asyncio.create_subprocess_exec(
-            program,
-            *arguments,
-            "start",
-            cwd=bundle,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={
-                **os.environ,
-                "TTRPC_ADDRESS": settings.ttrpc_address,
-                "GRPC_ADDRESS": settings.address,
-                "NAMESPACE": namespace,
-            },
-        )
-        async with asyncio.timeout(_PATIENCE):
-            output, errors = await process.communicate()
-        if process.returncode != 0:
+        if settings.debug:
+            arguments.append("-debug")
+        environment = {
+            **os.environ,
+            "MAX_SHIM_VERSION": "2",
+            "TTRPC_ADDRESS": settings.ttrpc_address,
+            "GRPC_ADDRESS": settings.address,
+            "NAMESPACE": namespace,
+        }
+        done = await _run([program, *arguments, "start"], options, bundle, environment)
+        if done.returncode != 0:
             raise Internal(
-                f"failed to start shim: start failed: {errors.decode(errors='replace').strip()}"
+                f"failed to start shim: start failed: {done.stderr.decode(errors='replace').strip()}"
             )
-        text = output.decode().strip()
+        text = done.stdout.decode().strip()
         if text.startswith("{"):
             text = str(json.loads(text)["address"])
         return text.removeprefix("unix://")
+
+
+async def _run(
+    command: Sequence[str],
+    given: bytes,
+    directory: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a shim's program to its end; raises Unavailable if it does not end in time.
+
+    Not by the event loop: uvloop leaves its ends of the streams open in the child, and a Go program hands them on to the
+    shim that it starts, so that their end would never come.
+    """
+
+    def run() -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command,
+            check=False,
+            input=given,
+            capture_output=True,
+            cwd=directory,
+            env=environment,
+            process_group=0,
+            timeout=_PATIENCE,
+        )
+
+    try:
+        return await asyncio.to_thread(run)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{command[0]} did not end within {_PATIENCE:.0f} s") from None

@@ -35,8 +35,10 @@ class Imported:
 class ArchiveReader:
     """Puts every blob of an archive into the store and says which images they make."""
 
-    def __init__(self, content: ContentStore) -> None:
+    def __init__(self, content: ContentStore, pins: set[str]) -> None:
+        """``pins`` hold the blobs until the caller has recorded them."""
         self._content = content
+        self._pins = pins
         self.digests: set[str] = set()
         self._files: dict[str, Descriptor] = {}
         self._documents: dict[str, bytes] = {}
@@ -82,7 +84,7 @@ class ArchiveReader:
             if name.startswith("blobs/sha256/"):
                 expected = f"sha256:{name.rpartition('/')[2]}"
             size = writer.size
-            digest = self._content.publish(writer, expected)
+            digest = self._content.publish(writer, self._pins, expected)
         except BaseException:
             writer.abort()
             raise
@@ -132,7 +134,7 @@ class ArchiveReader:
                 body = json.dumps(document, separators=(",", ":")).encode()
                 writer = self._content.writer()
                 writer.write(body)
-                digest = self._content.publish(writer)
+                digest = self._content.publish(writer, self._pins)
                 self.digests.add(digest)
                 target = Descriptor(media_type=_MANIFEST, digest=digest, size=len(body))
                 for name in entry.get("RepoTags") or [""]:

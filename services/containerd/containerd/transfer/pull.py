@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from containerd.content.local import ContentStore
-from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES, manifest_of
+from containerd.content.writer import Writer
+from containerd.images.labels import children
+from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES, manifest_of, matches
 from containerd.remotes.registry import Registry
 from containerd.unpack.unpacker import Unpacker
+from wire import leases, namespaces
 from wire.errors import EngineError, NotFound, Unavailable
 from wire.oci.image import Descriptor, ImageConfig, Index, Manifest
 
@@ -30,13 +33,13 @@ class Puller:
     def __init__(self, content: ContentStore, unpacker: Unpacker) -> None:
         self._content = content
         self._unpacker = unpacker
-        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._fetching: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(_PARALLEL)
 
     async def pull(self, registry: Registry, notice: Notice) -> Descriptor:
         """The target descriptor of an image that is here and unpacked now."""
         target, body = await asyncio.to_thread(registry.resolve)
-        await self._keep(target, body)
+        await self._keep(registry, target, body)
         notice("resolved", target, target.size, target.size)
         manifest = await self._manifest(registry, target)
         await self._fetch(registry, manifest.config, notice)
@@ -55,6 +58,7 @@ class Puller:
         try:
             await self._unpacker.unpack(
                 config,
+                manifest.config.digest,
                 list(manifest.layers),
                 lambda layer: notice("extracted", layer, layer.size, layer.size),
                 wait_for,
@@ -68,15 +72,18 @@ class Puller:
             raise
         return target
 
-    async def _keep(self, descriptor: Descriptor, body: bytes) -> None:
-        def write() -> None:
-            if not self._content.exists(descriptor.digest):
-                writer = self._content.writer()
-                writer.write(body)
-                self._content.publish(writer, descriptor.digest)
+    async def _keep(self, registry: Registry, descriptor: Descriptor, body: bytes) -> None:
+        labels = {**children(body, descriptor.media_type), **registry.source_labels}
+        if not await self._known(descriptor.digest, labels):
+            await self._content.add(body, descriptor.digest, labels)
 
-        await asyncio.to_thread(write)
-        await self._content.record(descriptor.digest)
+    async def _known(self, digest: str, labels: Mapping[str, str] = {}) -> bool:
+        """Whether a blob is here; it is recorded, and held, in the current namespace then."""
+        try:
+            await self._content.record(digest, labels)
+        except NotFound:
+            return False
+        return True
 
     async def _manifest(self, registry: Registry, target: Descriptor) -> Manifest:
         """The manifest for this machine, fetched through the index where there is one."""
@@ -90,14 +97,13 @@ class Puller:
                 found, body = await asyncio.to_thread(
                     registry.manifest, missing.digest, missing.media_type
                 )
-                await self._keep(found, body)
+                await self._keep(registry, found, body)
                 continue
-            await self._content.record(descriptor.digest)
+            body = self._content.read(descriptor.digest)
+            await self._keep(registry, descriptor, body)
             return manifest
 
     def _missing(self, target: Descriptor) -> Descriptor | None:
-        from containerd.images.walk import matches
-
         if not self._content.exists(target.digest):
             return target
         if target.media_type in INDEX_TYPES:
@@ -111,19 +117,23 @@ class Puller:
         return None
 
     async def _fetch(self, registry: Registry, descriptor: Descriptor, notice: Notice) -> None:
-        """Fetch a blob unless it is here; two pulls of the same one share the work."""
-        if not self._content.exists(descriptor.digest):
-            running = self._fetching.get(descriptor.digest)
+        """Fetch a blob unless it is here; two pulls of the same one into a namespace share the work."""
+        if await self._known(descriptor.digest, registry.source_labels):
+            notice("exists", descriptor, descriptor.size, descriptor.size)
+            return
+        key = namespaces.current(), descriptor.digest
+        while True:
+            running = self._fetching.get(key)
             if running is None:
                 loop = asyncio.get_running_loop()
                 running = loop.create_task(self._download(registry, descriptor, notice))
-                self._fetching[descriptor.digest] = running
-                running.add_done_callback(lambda _: self._fetching.pop(descriptor.digest, None))
+                self._fetching[key] = running
+                running.add_done_callback(lambda _: self._fetching.pop(key, None))
             await asyncio.shield(running)
-            notice("downloaded", descriptor, descriptor.size, descriptor.size)
-        else:
-            notice("exists", descriptor, descriptor.size, descriptor.size)
-        await self._content.record(descriptor.digest)
+            # The other pull may have failed since, and its blobs may be gone with it.
+            if await self._known(descriptor.digest, registry.source_labels):
+                break
+        notice("downloaded", descriptor, descriptor.size, descriptor.size)
 
     async def _download(self, registry: Registry, descriptor: Descriptor, notice: Notice) -> None:
         async with self._slots:
@@ -132,11 +142,16 @@ class Puller:
             def tell(done: int) -> None:
                 loop.call_soon_threadsafe(notice, "downloading", descriptor, done, descriptor.size)
 
-            await asyncio.to_thread(self._download_now, registry, descriptor, tell)
+            writer = await asyncio.to_thread(self._download_now, registry, descriptor, tell)
+            # It belongs to several pulls; the lease of the first may be gone. Each takes it into its own.
+            with leases.bind(None):
+                await self._content.commit(
+                    writer, descriptor.digest, descriptor.size, registry.source_labels
+                )
 
     def _download_now(
         self, registry: Registry, descriptor: Descriptor, tell: Callable[[int], None]
-    ) -> None:
+    ) -> Writer:
         writer = self._content.writer()
         told = 0
         try:
@@ -164,7 +179,7 @@ class Puller:
                             "error": str(error),
                         },
                     )
-            self._content.publish(writer, descriptor.digest, descriptor.size)
         except (EngineError, OSError):
             writer.abort()
             raise
+        return writer

@@ -1,9 +1,8 @@
-"""The services that hold nothing: events, version, introspection, streaming, namespaces."""
+"""The services that hold nothing: events, version, streaming."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -15,34 +14,11 @@ from containerd.transfer.streams import Streams
 from wire import namespaces, typeurl
 from wire.errors import InvalidArgument
 from wire.gen.containerd.services.events.v1 import events_pb2
-from wire.gen.containerd.services.introspection.v1 import introspection_pb2
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.version.v1 import version_pb2
 from wire.gen.containerd.types import event_pb2
 
 VERSION: Final = "2.1.0+dockyard.0.1.0"
-_PLUGINS: Final = (
-    ("io.containerd.content.v1", "content"),
-    ("io.containerd.snapshotter.v1", "overlayfs"),
-    ("io.containerd.metadata.v1", "bolt"),
-    ("io.containerd.gc.v1", "scheduler"),
-    ("io.containerd.runtime.v2", "task"),
-    *(
-        ("io.containerd.grpc.v1", name)
-        for name in (
-            "containers",
-            "content",
-            "events",
-            "images",
-            "introspection",
-            "snapshots",
-            "streaming",
-            "tasks",
-            "transfer",
-            "version",
-        )
-    ),
-)
 
 
 class EventsService:
@@ -82,27 +58,6 @@ class VersionService:
     async def version(self, _request: Empty, _context: Any) -> version_pb2.VersionResponse:
         """What we are."""
         return version_pb2.VersionResponse(version=VERSION, revision="")
-
-
-class IntrospectionService:
-    """containerd.services.introspection.v1.Introspection."""
-
-    def __init__(self, uuid: str) -> None:
-        self._uuid = uuid
-
-    async def server(self, _request: Empty, _context: Any) -> introspection_pb2.ServerResponse:
-        """Who we are."""
-        return introspection_pb2.ServerResponse(
-            uuid=self._uuid, pid=os.getpid(), pidns=os.stat("/proc/self/ns/pid").st_ino
-        )
-
-    async def plugins(
-        self, _request: introspection_pb2.PluginsRequest, _context: Any
-    ) -> introspection_pb2.PluginsResponse:
-        """What we consist of."""
-        return introspection_pb2.PluginsResponse(
-            plugins=[introspection_pb2.Plugin(type=kind, id=name) for kind, name in _PLUGINS]
-        )
 
 
 class StreamingService:

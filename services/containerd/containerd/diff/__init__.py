@@ -1,0 +1,1 @@
+"""Layers applied to directories, and computed from them."""
