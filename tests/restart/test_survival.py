@@ -202,7 +202,7 @@ def test_restart_policy_is_kept(stack: Stack, killed: list[str]) -> None:
             os.kill(victim, signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
     stack.wait_ready(before)
-    wait_until(lambda: stack.inspect(name)["State"]["Running"], what="restarted")
+    wait_until(lambda: stack.inspect(name)["State"]["Status"] == "running", what="restarted")
     assert stack.inspect(name)["State"]["Pid"] not in (0, pid)
 
 

@@ -9,7 +9,20 @@ from starlette.responses import Response
 from dockerd.api.deps import Services
 from dockerd.api.errors import engine_error, message, unexpected
 from dockerd.api.middleware import VersionMiddleware
-from dockerd.api.routes import containers, images, networks, system, volumes
+from dockerd.api.routes import (
+    containers,
+    events,
+    execs,
+    images,
+    lifecycle,
+    logs,
+    networks,
+    ping,
+    plugins,
+    swarm,
+    system,
+    volumes,
+)
 from wire.errors import EngineError
 
 _NOT_BUILT = (
@@ -17,6 +30,10 @@ _NOT_BUILT = (
     "/containers/{reference}/archive", "/containers/{reference}/export", "/containers/{reference}/changes",
     "/containers/{reference}/stats", "/containers/{reference}/attach/ws", "/images/{reference:path}/push",
     "/distribution/{reference:path}/json",
+)  # fmt: skip
+
+_ROUTES = (
+    ping, containers, lifecycle, logs, execs, images, networks, volumes, events, system, plugins, swarm,
 )  # fmt: skip
 
 
@@ -31,7 +48,7 @@ def create(services: Services) -> FastAPI:
         app.add_api_route(
             path, _not_built, methods=["GET", "HEAD", "PUT", "POST"], include_in_schema=False
         )
-    for module in (containers, images, networks, volumes, system):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.add_middleware(VersionMiddleware)
     return app

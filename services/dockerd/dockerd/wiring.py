@@ -4,45 +4,73 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import grp
 import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 import uuid
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
-import uvicorn
-
-from dockerd import app
+from dockerd import app, listeners
 from dockerd.api.deps import Services
-from dockerd.api.hijack import HijackProtocol
+from dockerd.api.server import Server
 from dockerd.config import Config
 from dockerd.containerd_client.client import Containerd
 from dockerd.containerd_client.tasks import Tasks
-from dockerd.containers.service import ContainerService
+from dockerd.containers.announce import Announcer
+from dockerd.containers.attach import Attacher
+from dockerd.containers.create import Creator
+from dockerd.containers.inspect import Inspector
+from dockerd.containers.list import Lister
+from dockerd.containers.logs import LogReader
+from dockerd.containers.pause import Pauser
+from dockerd.containers.prune import Pruner
+from dockerd.containers.remove import Remover
+from dockerd.containers.rename import Renamer
+from dockerd.containers.resize import Resizer
+from dockerd.containers.restart import Restarter
+from dockerd.containers.restart_policy import Backoff
+from dockerd.containers.rootfs import RootFilesystems
+from dockerd.containers.runtime_spec import SpecWriter
+from dockerd.containers.start import Starter
+from dockerd.containers.stop import Stopper
 from dockerd.containers.store import ContainerStore
-from dockerd.containers.waits import PREFIX, Waits
+from dockerd.containers.supervise import Supervisor
+from dockerd.containers.teardown import Teardown
+from dockerd.containers.top import ProcessLister
+from dockerd.containers.update import Updater
+from dockerd.containers.wait import PREFIX, Waits
 from dockerd.events.bus import EventBus
 from dockerd.execs.records import ExecRecords
 from dockerd.execs.service import ExecService
 from dockerd.fdstore import FdStore, inherited
+from dockerd.images.inspect import Inspector as ImageInspector
+from dockerd.images.list import Lister as ImageLister
+from dockerd.images.load import Loader
+from dockerd.images.pull import Puller
+from dockerd.images.remove import Remover as ImageRemover
+from dockerd.images.save import Saver
 from dockerd.images.store import ImageStore
+from dockerd.images.tag import Tagger
+from dockerd.images.transfer import Transfers
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import NetworkSettings
+from dockerd.networks.service import NetworkService
+from dockerd.system.disk_usage import DiskUsage
 from dockerd.system.information import SystemService
+from dockerd.volumes.service import VolumeService
 from dockerd.volumes.store import VolumeStore
 from wire import stacks
 from wire.atomic import FileLock, write_atomic
-from wire.errors import EngineError, InvalidArgument
+from wire.errors import EngineError
 
 logger = logging.getLogger(__name__)
 
-_BACKLOG: Final = 4096
 _PORT_PREFIX: Final = "port-"
+_LISTENER: Final = "docker.sock"
+_CONTAINERD_PAUSE: Final = 0.2
 
 
 async def serve(config: Config) -> None:
@@ -54,7 +82,7 @@ async def serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stacks.dump_on_signal(loop)
-    store = FdStore()
+    kept = FdStore()
     given = inherited()
     async with contextlib.AsyncExitStack() as stack:
         lock = FileLock(os.path.join(config.data_root, "dockerd.lock"))
@@ -64,43 +92,22 @@ async def serve(config: Config) -> None:
             write_atomic(config.pidfile, f"{os.getpid()}\n".encode(), 0o644)
         containerd = Containerd(config.containerd)
         stack.push_async_callback(containerd.close)
-        networks = NetworkController(
-            NetworkSettings(
-                data_root=config.data_root,
-                exec_root=config.exec_root,
-                bridge=config.bridge,
-                bip=config.bip,
-            ),
-            on_reserve=store.keep,
-            on_release=store.drop,
-        )
+        networks = _networks(config, kept)
         await networks.open([each for each in given if each[0].startswith(_PORT_PREFIX)])
         stack.push_async_callback(networks.close)
-        containers, execs, services = _services(config, containerd, networks, store)
-        containers.store.load()
-        stack.push_async_callback(containers.close)
-        stack.push_async_callback(services.waits.close)
-        execs.connect(containers)
+        daemon = _assemble(config, containerd, networks, kept, stack)
         server = Server(
-            uvicorn.Config(
-                app.create(services),
-                http=HijackProtocol,
-                log_config=None,
-                access_log=config.debug,
-                lifespan="off",
-                server_header=False,
-                date_header=True,
-                timeout_keep_alive=300,
-            ),
-            _listeners(config, [fd for name, fd in given if name == "docker.sock"]),
+            app.create(daemon.services),
+            listeners.opened(config, [fd for name, fd in given if name == _LISTENER]),
+            access_log=config.debug,
         )
         await server.begin()
         stack.push_async_callback(server.end)
-        reconciling = loop.create_task(_reconcile(containers, networks, services.waits, given))
+        reconciling = loop.create_task(_reconcile(daemon, networks, given))
         # Without it the daemon would answer and know nothing: better a fresh start under the supervisor.
         reconciling.add_done_callback(lambda _: stop.set())
         stack.push_async_callback(_cancelled, reconciling)
-        store.ready()
+        kept.ready()
         logger.info("serving", extra={"hosts": ",".join(config.hosts)})
         await stop.wait()
 
@@ -112,61 +119,157 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
         logger.critical("watching containers failed", exc_info=ended)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Daemon:
+    """What the loop of this module needs."""
+
+    services: Services
+    supervisor: Supervisor
+    waits: Waits
+    containers: ContainerStore
+
+
 async def _reconcile(
-    containers: ContainerService,
-    networks: NetworkController,
-    waits: Waits,
-    given: list[tuple[str, int]],
+    daemon: _Daemon, networks: NetworkController, given: list[tuple[str, int]]
 ) -> None:
     """Find the truth below, then go on watching it. The API answers meanwhile."""
     # First of all, so that a container that ended meanwhile completes them.
     for name, descriptor in given:
         if name.startswith(PREFIX):
-            waits.resume(name, descriptor)
+            daemon.waits.resume(name, descriptor)
     while True:
         try:
-            await containers.reconcile()
+            await daemon.supervisor.reconcile()
             break
         except EngineError as error:
             logger.warning("containerd is not there yet", extra={"error": str(error)})
-            await asyncio.sleep(0.2)
-    await networks.reconcile(containers.running_ids())
-    containers.restart_wanted()
-    await containers.watch()
+            await asyncio.sleep(_CONTAINERD_PAUSE)
+    await networks.reconcile(daemon.containers.running_ids())
+    daemon.supervisor.start_wanted()
+    await daemon.supervisor.watch()
 
 
-def _services(
-    config: Config, containerd: Containerd, networks: NetworkController, store: FdStore
-) -> tuple[ContainerService, ExecService, Services]:
-    tasks = Tasks(containerd)
-    images = ImageStore(containerd, _scratch(config.data_root))
-    events = EventBus()
-    execs = ExecService(tasks, events, ExecRecords(config.exec_root))
-    daemon_id = _daemon_id(config.data_root)
-    containers = ContainerService(
-        store=ContainerStore(config.data_root),
-        tasks=tasks,
-        images=images,
-        volumes=VolumeStore(config.data_root),
-        networks=networks,
-        events=events,
+def _networks(config: Config, kept: FdStore) -> NetworkController:
+    settings = NetworkSettings(
         data_root=config.data_root,
         exec_root=config.exec_root,
+        bridge=config.bridge,
+        bip=config.bip,
+    )
+    return NetworkController(settings, on_reserve=kept.keep, on_release=kept.drop)
+
+
+def _assemble(
+    config: Config,
+    containerd: Containerd,
+    networks: NetworkController,
+    kept: FdStore,
+    stack: contextlib.AsyncExitStack,
+) -> _Daemon:
+    """Everything above containerd and the networks; what needs closing is pushed onto the stack."""
+    tasks = Tasks(containerd)
+    events = EventBus()
+    images = ImageStore(containerd)
+    transfers = Transfers(containerd)
+    volumes = VolumeStore(config.data_root)
+    store = ContainerStore(config.data_root)
+    store.load()
+    daemon_id = _daemon_id(config.data_root)
+    announcer = Announcer(events, networks)
+    rootfs = RootFilesystems(tasks, config.data_root)
+    attacher = Attacher(store, announcer, config.exec_root)
+    teardown = Teardown(tasks, networks, rootfs, announcer)
+    backoff = Backoff()
+    stopper = Stopper(store, tasks, announcer)
+    execs = ExecService(
+        store=store,
+        tasks=tasks,
+        rootfs=rootfs,
+        attacher=attacher,
+        events=events,
+        records=ExecRecords(config.exec_root),
+    )
+    execs.load()
+    remover = Remover(
+        store=store,
+        tasks=tasks,
+        volumes=volumes,
+        stopper=stopper,
+        teardown=teardown,
+        attacher=attacher,
+        announcer=announcer,
+        backoff=backoff,
+    )
+    starter = Starter(
+        store=store,
+        tasks=tasks,
+        networks=networks,
+        volumes=volumes,
+        rootfs=rootfs,
+        specs=SpecWriter(store, _beside("dockyard-init")),
+        attacher=attacher,
+        teardown=teardown,
+        remover=remover,
+        announcer=announcer,
         owner=daemon_id,
-        init_path=_beside("dockyard-init"),
         runtimes=config.runtimes,
+    )
+    supervisor = Supervisor(
+        store=store,
+        tasks=tasks,
+        starter=starter,
+        remover=remover,
+        teardown=teardown,
+        announcer=announcer,
+        backoff=backoff,
         on_exec_exit=execs.exited,
         on_reconcile=execs.reconcile,
     )
+    waits = Waits(store, kept)
+    for owner in (supervisor, execs, remover, stopper, waits):
+        stack.push_async_callback(owner.close)
+    lister = Lister(store, networks, images, rootfs)
+    volume_service = VolumeService(volumes, store.users_of_volume, events)
     services = Services(
-        containers=containers,
+        containers=store,
+        creator=Creator(
+            store=store,
+            tasks=tasks,
+            images=images,
+            volumes=volumes,
+            announcer=announcer,
+            runtimes=config.runtimes,
+        ),
+        starter=starter,
+        stopper=stopper,
+        restarter=Restarter(store, stopper, starter, announcer),
+        pauser=Pauser(store, tasks, announcer),
+        renamer=Renamer(store, networks, announcer),
+        resizer=Resizer(store, tasks),
+        updater=Updater(store, tasks, announcer, config.runtimes),
+        remover=remover,
+        pruner=Pruner(store, rootfs, remover),
+        lister=lister,
+        inspector=Inspector(store, networks, rootfs, execs.running_in),
+        processes=ProcessLister(store, tasks),
+        logs=LogReader(store),
+        attacher=attacher,
+        waits=waits,
         execs=execs,
-        images=images,
+        image_lister=ImageLister(images),
+        image_inspector=ImageInspector(images),
+        image_remover=ImageRemover(images, events),
+        puller=Puller(transfers, events),
+        loader=Loader(transfers, events, _scratch(config.data_root)),
+        saver=Saver(images, transfers),
+        tagger=Tagger(images, events),
+        volumes=volume_service,
+        networks=NetworkService(networks),
         events=events,
-        system=SystemService(config, daemon_id, containerd, containers, images),
-        waits=Waits(containers, store),
+        system=SystemService(config, daemon_id, containerd, store, images),
+        disk_usage=DiskUsage(store, lister, images, volume_service),
     )
-    return containers, execs, services
+    return _Daemon(services=services, supervisor=supervisor, waits=waits, containers=store)
 
 
 def _scratch(data_root: str) -> str:
@@ -191,68 +294,3 @@ def _daemon_id(data_root: str) -> str:
         fresh = str(uuid.uuid4())
         write_atomic(path, fresh.encode())
         return fresh
-
-
-def _listeners(config: Config, inherited_sockets: list[int]) -> list[socket.socket]:
-    found = []
-    for host in config.hosts:
-        parts = urlsplit(host)
-        if host == "fd://":
-            found += [socket.socket(fileno=descriptor) for descriptor in inherited_sockets]
-        elif parts.scheme == "unix":
-            found.append(_unix(parts.path, config.group))
-        elif parts.scheme == "tcp" and parts.port:
-            logger.warning(
-                "API listens on TCP without TLS: whoever reaches it is root", extra={"host": host}
-            )
-            listener = socket.create_server((parts.hostname or "", parts.port), backlog=_BACKLOG)
-            found.append(listener)
-        else:
-            raise InvalidArgument(f"-H: invalid bind address ({host})")
-    if not found:
-        raise InvalidArgument(
-            "no sockets found via socket activation: make sure the service was started by its supervisor"
-        )
-    return found
-
-
-def _unix(path: str, group: str) -> socket.socket:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o117)
-    try:
-        listener.bind(path)
-    finally:
-        os.umask(before)
-    with contextlib.suppress(KeyError):
-        os.chown(path, 0, grp.getgrnam(group).gr_gid)
-    listener.listen(_BACKLOG)
-    return listener
-
-
-class Server(uvicorn.Server):
-    """uvicorn on several listeners, without its main loop and its signal handlers."""
-
-    def __init__(self, config: uvicorn.Config, listeners: list[socket.socket]) -> None:
-        super().__init__(config)
-        self._listeners = listeners
-
-    async def begin(self) -> None:
-        """Listen."""
-        self.config.load()
-        self.lifespan = self.config.lifespan_class(self.config)
-        loop = asyncio.get_running_loop()
-
-        def protocol() -> asyncio.Protocol:
-            return HijackProtocol(config=self.config, server_state=self.server_state, app_state={})
-
-        self.servers = [await loop.create_server(protocol, sock=each) for each in self._listeners]
-
-    async def end(self) -> None:
-        """Stop listening and let go of the connections; the supervisor keeps the listeners."""
-        for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()

@@ -2,62 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from dockerd.containers.service import ContainerService
-from dockerd.containers.waits import Waits
+from dockerd.containers.attach import Attacher
+from dockerd.containers.create import Creator
+from dockerd.containers.inspect import Inspector
+from dockerd.containers.list import Lister
+from dockerd.containers.logs import LogReader
+from dockerd.containers.pause import Pauser
+from dockerd.containers.prune import Pruner
+from dockerd.containers.remove import Remover
+from dockerd.containers.rename import Renamer
+from dockerd.containers.resize import Resizer
+from dockerd.containers.restart import Restarter
+from dockerd.containers.start import Starter
+from dockerd.containers.stop import Stopper
+from dockerd.containers.store import ContainerStore
+from dockerd.containers.top import ProcessLister
+from dockerd.containers.update import Updater
+from dockerd.containers.wait import Waits
 from dockerd.events.bus import EventBus
 from dockerd.execs.service import ExecService
-from dockerd.images.store import ImageStore
+from dockerd.images.inspect import Inspector as ImageInspector
+from dockerd.images.list import Lister as ImageLister
+from dockerd.images.load import Loader
+from dockerd.images.pull import Puller
+from dockerd.images.remove import Remover as ImageRemover
+from dockerd.images.save import Saver
+from dockerd.images.tag import Tagger
+from dockerd.networks.service import NetworkService
+from dockerd.system.disk_usage import DiskUsage
 from dockerd.system.information import SystemService
+from dockerd.volumes.service import VolumeService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything, for this module alone."""
 
-    containers: ContainerService
+    containers: ContainerStore
+    creator: Creator
+    starter: Starter
+    stopper: Stopper
+    restarter: Restarter
+    pauser: Pauser
+    renamer: Renamer
+    resizer: Resizer
+    updater: Updater
+    remover: Remover
+    pruner: Pruner
+    lister: Lister
+    inspector: Inspector
+    processes: ProcessLister
+    logs: LogReader
+    attacher: Attacher
+    waits: Waits
     execs: ExecService
-    images: ImageStore
+    image_lister: ImageLister
+    image_inspector: ImageInspector
+    image_remover: ImageRemover
+    puller: Puller
+    loader: Loader
+    saver: Saver
+    tagger: Tagger
+    volumes: VolumeService
+    networks: NetworkService
     events: EventBus
     system: SystemService
-    waits: Waits
+    disk_usage: DiskUsage
 
 
-def _services(request: Request) -> Services:
-    return cast("Services", request.app.state.services)
+def _service(name: str) -> Any:
+    def find(request: Request) -> Any:
+        return getattr(request.app.state.services, name)
+
+    found: Callable[[Request], Any] = find
+    return Depends(found)
 
 
-def _containers(request: Request) -> ContainerService:
-    return _services(request).containers
-
-
-def _execs(request: Request) -> ExecService:
-    return _services(request).execs
-
-
-def _images(request: Request) -> ImageStore:
-    return _services(request).images
-
-
-def _events(request: Request) -> EventBus:
-    return _services(request).events
-
-
-def _system(request: Request) -> SystemService:
-    return _services(request).system
-
-
-def _waits(request: Request) -> Waits:
-    return _services(request).waits
-
-
-Containers = Annotated[ContainerService, Depends(_containers)]
-Execs = Annotated[ExecService, Depends(_execs)]
-Images = Annotated[ImageStore, Depends(_images)]
-Events = Annotated[EventBus, Depends(_events)]
-System = Annotated[SystemService, Depends(_system)]
-PendingWaits = Annotated[Waits, Depends(_waits)]
+Containers = Annotated[ContainerStore, _service("containers")]
+Create = Annotated[Creator, _service("creator")]
+Start = Annotated[Starter, _service("starter")]
+Stop = Annotated[Stopper, _service("stopper")]
+Restart = Annotated[Restarter, _service("restarter")]
+Pause = Annotated[Pauser, _service("pauser")]
+Rename = Annotated[Renamer, _service("renamer")]
+Resize = Annotated[Resizer, _service("resizer")]
+Update = Annotated[Updater, _service("updater")]
+Remove = Annotated[Remover, _service("remover")]
+Prune = Annotated[Pruner, _service("pruner")]
+List = Annotated[Lister, _service("lister")]
+Inspect = Annotated[Inspector, _service("inspector")]
+Processes = Annotated[ProcessLister, _service("processes")]
+Logs = Annotated[LogReader, _service("logs")]
+Attach = Annotated[Attacher, _service("attacher")]
+PendingWaits = Annotated[Waits, _service("waits")]
+Execs = Annotated[ExecService, _service("execs")]
+ImageList = Annotated[ImageLister, _service("image_lister")]
+ImageInspect = Annotated[ImageInspector, _service("image_inspector")]
+ImageRemove = Annotated[ImageRemover, _service("image_remover")]
+Pull = Annotated[Puller, _service("puller")]
+Load = Annotated[Loader, _service("loader")]
+Save = Annotated[Saver, _service("saver")]
+Tag = Annotated[Tagger, _service("tagger")]
+Volumes = Annotated[VolumeService, _service("volumes")]
+Networks = Annotated[NetworkService, _service("networks")]
+Events = Annotated[EventBus, _service("events")]
+System = Annotated[SystemService, _service("system")]
+Usage = Annotated[DiskUsage, _service("disk_usage")]

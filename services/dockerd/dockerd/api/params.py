@@ -2,73 +2,87 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import re
-import time
-from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from fastapi import Request
 
+from dockerd.filters import Filters, InvalidFilter
+from dockerd.moments import moment
 from wire.errors import InvalidArgument
-
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(h|m|s|ms|us|ns)")
-_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 def boolean(request: Request, name: str, *, default: bool = False) -> bool:
     """Docker's idea of true: anything but empty, 0, no, false, none."""
-    text = request.query_params.get(name)
-    if text is None:
+    value = request.query_params.get(name)
+    if value is None:
         return default
-    return text.strip().lower() not in {"", "0", "no", "false", "none"}
+    return value.strip().lower() not in {"", "0", "no", "false", "none"}
+
+
+def text(request: Request, name: str) -> str:
+    """A parameter, empty if it is not there."""
+    return request.query_params.get(name) or ""
 
 
 def integer(request: Request, name: str) -> int | None:
     """Raises InvalidArgument for text that is no number."""
-    text = request.query_params.get(name)
-    if text is None or text == "":
+    value = request.query_params.get(name)
+    if value is None or value == "":
         return None
     try:
-        return int(text)
+        return int(value)
     except ValueError:
-        raise InvalidArgument(f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+        raise InvalidArgument(f'strconv.Atoi: parsing "{value}": invalid syntax') from None
 
 
-def filters(request: Request, known: frozenset[str] | None = None) -> dict[str, list[str]]:
-    """``{"k": ["v"]}`` or ``{"k": {"v": true}}``; raises InvalidArgument for an unknown key."""
-    text = request.query_params.get("filters")
-    if not text:
-        return {}
+def size(request: Request, name: str) -> int:
+    """Rows or columns of a terminal; raises InvalidArgument."""
+    value = request.query_params.get(name) or ""
+    if not value.isascii() or not value.isdigit() or int(value) >= 1 << 32:
+        problem = "value out of range" if value.isdigit() else "invalid syntax"
+        raise InvalidArgument(
+            f'invalid resize {"height" if name == "h" else "width"} "{value}": {problem}'
+        )
+    return int(value)
+
+
+def when(request: Request, name: str) -> float | None:
+    """A point in time, in seconds since 1970; raises InvalidArgument."""
+    return moment(request.query_params.get(name))
+
+
+def filters(request: Request) -> Filters:
+    """``{"k": ["v"]}`` or ``{"k": {"v": true}}``; raises InvalidFilter."""
+    value = request.query_params.get("filters")
+    if not value:
+        return Filters()
     try:
-        document = json.loads(text)
+        document = json.loads(value)
         found = {
             key: list(values) if isinstance(values, list) else [v for v, on in values.items() if on]
             for key, values in document.items()
         }
     except (ValueError, AttributeError):
-        raise InvalidArgument("invalid filter") from None
-    for key in found:
-        if known is not None and key not in known:
-            raise InvalidArgument(f"invalid filter '{key}'")
-    return found
+        raise InvalidFilter from None
+    if not all(isinstance(value, str) for values in found.values() for value in values):
+        raise InvalidFilter
+    return Filters(found)
 
 
-def moment(text: str | None) -> float | None:
-    """Seconds since 1970 from ``123.456``, RFC 3339, or a Go duration before now."""
-    if not text or text == "0":
+def registry_auth(request: Request) -> dict[str, str] | None:
+    """The credentials of X-Registry-Auth, if it has any; raises InvalidArgument."""
+    header = request.headers.get("x-registry-auth")
+    if not header:
         return None
     try:
-        return float(text)
+        document: dict[str, str] = json.loads(
+            base64.urlsafe_b64decode(header + "=" * (-len(header) % 4))
+        )
     except ValueError:
-        pass
-    parts = _DURATION.findall(text)
-    if parts and "".join(a + b for a, b in parts) == text:
-        return time.time() - sum(float(number) * _UNITS[unit] for number, unit in parts)
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise InvalidArgument(f'invalid value for time: "{text}"') from None
+        raise InvalidArgument("invalid X-Registry-Auth header") from None
+    return document if document.get("username") or document.get("identitytoken") else None
 
 
 async def body(request: Request, *, required: bool = True) -> dict[str, Any]:

@@ -1,101 +1,57 @@
-"""Handing a client's connection to the shim: one message, one descriptor, and the shim serves it from then on."""
+"""`docker attach`: clients are handed to the shim, now or when their container starts."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import socket
-from typing import Any, Final
+from typing import Any
 
-from wire.errors import ErrorKind, Unavailable
-from wire.status import error_for
-
-_LIMIT: Final = 1 << 16
-_PATIENCE: Final = 10.0
-_SO_SNDBUFFORCE: Final = 32
-_LARGEST_MESSAGE: Final = 2 << 20
-
-
-def request(
-    *,
-    exec_id: str,
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-    multiplexed: bool,
-    detach_keys: str,
-    logs: bool,
-    stream: bool,
-    early: str,
-) -> dict[str, Any]:
-    """The message of a hand-over."""
-    return {
-        "op": "attach",
-        "exec": exec_id,
-        "stdin": stdin,
-        "stdout": stdout,
-        "stderr": stderr,
-        "framing": "multiplexed" if multiplexed else "raw",
-        "detach_keys": list(_keys(detach_keys)) if stdin else "",
-        "logs": logs,
-        "stream": stream,
-        "early": early,
-    }
+from dockerd.containers import handover
+from dockerd.containers.announce import Announcer
+from dockerd.containers.errors import IsRestarting
+from dockerd.containers.model import Container
+from dockerd.containers.store import ContainerStore
+from wire.addresses import ensure_dir, short_dir
+from wire.errors import Conflict
 
 
-def _keys(text: str) -> bytes:
-    found = bytearray()
-    for word in (text or "ctrl-p,ctrl-q").split(","):
-        if word.startswith("ctrl-") and len(word) == 6:
-            found.append(ord(word[5].upper()) & 0x1F)
-        elif len(word) == 1:
-            found += word.encode()
-    return bytes(found)
+class Attacher:
+    """Knows where shims take clients."""
 
+    def __init__(self, store: ContainerStore, announcer: Announcer, exec_root: str) -> None:
+        self._store = store
+        self._announcer = announcer
+        self._socket_dir = ensure_dir(short_dir(exec_root))
 
-class HandedOver:
-    """The control connection of a client that the shim serves."""
+    def path(self, container_id: str) -> str:
+        """Where the shim of a container takes clients."""
+        return f"{self._socket_dir}/{container_id[:16]}.a"
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    def attachable(self, reference: str) -> Container:
+        """The container, if a client may attach to it now; raises NotFound, Conflict."""
+        container = self._store.get(reference)
+        if container.state.paused:
+            raise Conflict(f"container {reference} is paused, unpause the container before attach")
+        if container.state.restarting:
+            raise IsRestarting(container.container_id)
+        return container
 
-    async def ended(self) -> str:
-        """``closed`` or ``detached``, when the client is gone."""
-        loop = asyncio.get_running_loop()
-        try:
-            data = await loop.sock_recv(self._control, _LIMIT)
-            return str(json.loads(data)["event"]) if data else "closed"
-        except (OSError, ValueError, KeyError):
-            return "closed"
-        finally:
-            self._control.close()
+    async def attach(self, container: Container, message: dict[str, Any], client: int) -> None:
+        """Hand a client over, now or when the container starts; ``client`` belongs to us from now on."""
+        self._announcer.say(container, "attach")
+        if container.running:
+            await handover.hand_over(self.path(container.container_id), message, client)
+        else:
+            container.pending.append((message, client))
 
+    async def deliver(self, container: Container) -> None:
+        """Hand over the clients that came before the start; their shim is there, their process does not run yet."""
+        while container.pending:
+            message, client = container.pending.pop(0)
+            await handover.hand_over(self.path(container.container_id), message, client)
 
-async def hand_over(path: str, message: dict[str, Any], client: int) -> HandedOver:
-    """Give the descriptor ``client`` to the shim behind ``path`` and close our copy; raises EngineError kinds."""
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    control.setblocking(False)
-    # Early bytes of the client travel in the message; the default buffer is smaller than one read of them.
-    control.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _LARGEST_MESSAGE)
-    loop = asyncio.get_running_loop()
-    try:
-        try:
-            control.connect(path)
-            socket.send_fds(control, [json.dumps(message).encode()], [client])
-            async with asyncio.timeout(_PATIENCE):
-                data = await loop.sock_recv(control, _LIMIT)
-            reply = json.loads(data)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise Unavailable(
-                f"the container's shim does not take the connection: {error}"
-            ) from error
-        failure = reply.get("error")
-        if failure:
-            raise error_for(ErrorKind(failure["kind"]), failure["message"], None, {})
-    except BaseException:
-        control.close()
-        raise
-    finally:
-        os.close(client)
-    return HandedOver(control)
+    @staticmethod
+    def dismiss(container: Container) -> None:
+        """Let go of the clients of a container that will not start."""
+        for _, client in container.pending:
+            os.close(client)
+        container.pending.clear()

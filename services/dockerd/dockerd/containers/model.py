@@ -8,28 +8,10 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
+from dockerd.containers.state import State
 from wire.atomic import write_atomic
-
-NEVER: Final = "0001-01-01T00:00:00Z"
-
-
-def new_state() -> dict[str, Any]:
-    """The state of a container that was never started."""
-    return {
-        "Status": "created",
-        "Running": False,
-        "Paused": False,
-        "Restarting": False,
-        "OOMKilled": False,
-        "Dead": False,
-        "Pid": 0,
-        "ExitCode": 0,
-        "Error": "",
-        "StartedAt": NEVER,
-        "FinishedAt": NEVER,
-    }
 
 
 def now() -> str:
@@ -41,6 +23,14 @@ def moment(seconds: float) -> str:
     """Seconds since 1970, as Docker writes times."""
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     return f"{text}000Z"
+
+
+def seconds_of(text: str) -> float:
+    """The seconds since 1970 of a time in Docker's notation, whole ones; 0 for what is no time."""
+    try:
+        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -58,7 +48,7 @@ class Container:
     networking: dict[str, Any]
     path: str
     args: list[str]
-    state: dict[str, Any] = field(default_factory=new_state)
+    state: State = field(default_factory=State)
     restart_count: int = 0
     manually_stopped: bool = False
     mounts: list[dict[str, Any]] = field(default_factory=list)
@@ -68,16 +58,17 @@ class Container:
     pending: list[tuple[dict[str, Any], int]] = field(default_factory=list)
     restarting: asyncio.Task[None] | None = None
     removing: bool = False
+    held: bool = False
 
     _RECORDED: ClassVar[tuple[str, ...]] = (
         "container_id", "name", "created", "image", "image_name", "top", "config", "host", "networking", "path", "args",
-        "state", "restart_count", "manually_stopped", "mounts",
+        "restart_count", "manually_stopped", "mounts",
     )  # fmt: skip
 
     @property
     def running(self) -> bool:
         """Whether its process lives, paused or not."""
-        return bool(self.state["Running"])
+        return self.state.alive
 
     @property
     def terminal(self) -> bool:
@@ -99,6 +90,7 @@ class Container:
     def save(self) -> None:
         """Record it, durably."""
         document = {name: getattr(self, name) for name in self._RECORDED}
+        document["state"] = self.state.document()
         write_atomic(f"{self.directory}/config.v2.json", json.dumps(document).encode())
 
     @classmethod
@@ -106,6 +98,7 @@ class Container:
         """Read a record; raises ValueError, KeyError, TypeError or OSError for one that cannot be used."""
         with open(f"{directory}/config.v2.json", "rb") as file:
             document = json.load(file)
+        document["state"] = State.parse(document["state"])
         return cls(directory=directory, **document)
 
     def erase(self) -> None:

@@ -7,8 +7,8 @@ import os
 import shutil
 from collections.abc import Iterator
 
+from dockerd.containers.errors import AmbiguousContainer, ContainerNotFound, NameInUse
 from dockerd.containers.model import Container
-from wire.errors import Conflict, InvalidArgument, NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +42,15 @@ class ContainerStore:
         return f"{self._root}/{container_id}"
 
     def reserve(self, name: str, container_id: str) -> None:
-        """Take a name; raises Conflict in Docker's words."""
+        """Take a name; raises NameInUse."""
         owner = self._by_name.get(name)
         if owner is not None:
-            raise Conflict(
-                f'Conflict. The container name "/{name}" is already in use by container "{owner}". You have to remove'
-                " (or rename) that container to be able to reuse that name."
-            )
+            raise NameInUse(name, owner)
         self._by_name[name] = container_id
+
+    def has_name(self, name: str) -> bool:
+        """Whether a name is taken, by a container or by one that is just being made."""
+        return name in self._by_name
 
     def release(self, name: str) -> None:
         """Give a name back."""
@@ -67,21 +68,41 @@ class ContainerStore:
             del self._by_name[container.name]
 
     def get(self, reference: str) -> Container:
-        """By id, name or prefix; raises NotFound, InvalidArgument in Docker's words."""
+        """By id, name or prefix; raises ContainerNotFound, AmbiguousContainer."""
         reference = reference.removeprefix("/")
         found = self._by_id.get(reference) or self._by_id.get(self._by_name.get(reference, ""))
         if found is not None:
             return found
         matches = [each for each in self._by_id if reference and each.startswith(reference)]
         if len(matches) > 1:
-            raise InvalidArgument(f"Multiple IDs found with provided prefix: {reference}")
+            raise AmbiguousContainer(reference)
         if not matches:
-            raise NotFound(f"No such container: {reference}")
+            raise ContainerNotFound(reference)
         return self._by_id[matches[0]]
 
     def find(self, container_id: str) -> Container | None:
         """By full id."""
         return self._by_id.get(container_id)
+
+    def users_of_volume(self, name: str) -> set[str]:
+        """The ids of the containers that refer to a volume."""
+        return {
+            container.container_id
+            for container in self
+            if any(point.get("Name") == name for point in container.mounts)
+        }
+
+    def users_of_image(self, image_id: str) -> dict[str, bool]:
+        """The containers of an image, by id: whether they run."""
+        return {
+            container.container_id: container.running
+            for container in self
+            if container.image == image_id
+        }
+
+    def running_ids(self) -> set[str]:
+        """The ids of the containers that run."""
+        return {container.container_id for container in self if container.running}
 
     def __iter__(self) -> Iterator[Container]:
         return iter(tuple(self._by_id.values()))

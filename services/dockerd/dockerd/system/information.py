@@ -1,4 +1,4 @@
-"""The daemon about itself: version, info, disk usage."""
+"""The daemon about itself: version and info."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from google.protobuf.empty_pb2 import Empty
 from dockerd.api_version import MAXIMUM, MINIMUM
 from dockerd.config import Config
 from dockerd.containerd_client.client import Containerd
-from dockerd.containers.service import ContainerService
+from dockerd.containers.model import now
+from dockerd.containers.store import ContainerStore
 from dockerd.images.store import ImageStore
 from wire.errors import EngineError
 from wire.gen.containerd.services.version.v1 import version_pb2
@@ -29,7 +30,7 @@ class SystemService:
         config: Config,
         daemon_id: str,
         containerd: Containerd,
-        containers: ContainerService,
+        containers: ContainerStore,
         images: ImageStore,
     ) -> None:
         self._config = config
@@ -81,8 +82,8 @@ class SystemService:
 
     async def info(self) -> dict[str, Any]:
         """GET /info."""
-        containers = list(self._containers.store)
-        paused = sum(1 for each in containers if each.state["Paused"])
+        containers = list(self._containers)
+        paused = sum(1 for each in containers if each.state.paused)
         running = sum(1 for each in containers if each.running) - paused
         with open("/proc/meminfo", encoding="ascii") as file:
             memory = int(file.readline().split()[1]) * 1024
@@ -114,7 +115,7 @@ class SystemService:
             "NFd": len(os.listdir("/proc/self/fd")),
             "OomKillDisable": not unified,
             "NGoroutines": 0,
-            "SystemTime": _now(),
+            "SystemTime": now(),
             "LoggingDriver": "json-file",
             "CgroupDriver": "cgroupfs",
             "CgroupVersion": "2" if unified else "1",
@@ -171,12 +172,6 @@ class SystemService:
             "Warnings": None,
             "CDISpecDirs": [],
         }
-
-
-def _now() -> str:
-    from dockerd.containers.model import now
-
-    return now()
 
 
 def _os_name() -> str:

@@ -1,0 +1,59 @@
+"""Docker's progress streams: JSON objects as they come, and failures in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from starlette.responses import StreamingResponse
+
+from dockerd.api.streams import WhileReading
+from wire.errors import EngineError
+
+_TYPE: Final = "application/json"
+
+
+def line(document: Mapping[str, Any]) -> bytes:
+    """One object."""
+    return json.dumps(document).encode() + b"\r\n"
+
+
+def _failure(error: EngineError) -> bytes:
+    return line({"errorDetail": {"message": error.message}, "error": error.message})
+
+
+async def begun(source: AsyncIterator[Mapping[str, Any]]) -> StreamingResponse:
+    """An answer that waits for two objects: what fails before that has a status of its own, and is raised."""
+    head = [line(each) async for each in _first(source, 2)]
+
+    async def rest() -> AsyncIterator[bytes]:
+        for each in head:
+            yield each
+        async for each in _lines(source):
+            yield each
+
+    return StreamingResponse(rest(), media_type=_TYPE)
+
+
+def while_reading(source: AsyncIterator[Mapping[str, Any]]) -> WhileReading:
+    """An answer whose source still reads the request's body: every failure is in the stream."""
+    return WhileReading(_lines(source), media_type=_TYPE)
+
+
+async def _first(
+    source: AsyncIterator[Mapping[str, Any]], count: int
+) -> AsyncIterator[Mapping[str, Any]]:
+    for _ in range(count):
+        try:
+            yield await anext(source)
+        except StopAsyncIteration:
+            return
+
+
+async def _lines(source: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
+    try:
+        async for each in source:
+            yield line(each)
+    except EngineError as error:
+        yield _failure(error)

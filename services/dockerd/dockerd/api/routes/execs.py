@@ -1,0 +1,47 @@
+"""Execs."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from dockerd.api import params, streams
+from dockerd.api.deps import Execs
+from dockerd.containers import handover
+
+router = APIRouter()
+
+
+@router.post("/containers/{reference}/exec")
+async def create(reference: str, request: Request, execs: Execs) -> JSONResponse:
+    """`docker exec`, first half."""
+    return JSONResponse({"Id": execs.create(reference, await params.body(request))}, 201)
+
+
+@router.post("/exec/{exec_id}/start")
+async def start(exec_id: str, request: Request, execs: Execs) -> Response:
+    """`docker exec`, second half."""
+    options = await params.body(request, required=False)
+    found = execs.startable(exec_id, options.get("ConsoleSize"))
+    if options.get("Detach"):
+        await execs.start(found, message=None, client=None)
+        return Response(status_code=200)
+    descriptor, early = streams.upgrade(request, framed=not found.terminal)
+    message = handover.request(
+        exec_id=exec_id, multiplexed=not found.terminal, early=early, logs=False, stream=True, **found.streams
+    )  # fmt: skip
+    await execs.start(found, message=message, client=descriptor)
+    return streams.Taken()
+
+
+@router.post("/exec/{exec_id}/resize")
+async def resize(exec_id: str, request: Request, execs: Execs) -> Response:
+    """The client's terminal has another size."""
+    await execs.resize(exec_id, params.size(request, "h"), params.size(request, "w"))
+    return Response(status_code=200)
+
+
+@router.get("/exec/{exec_id}/json")
+async def inspect(exec_id: str, execs: Execs) -> JSONResponse:
+    """How an exec stands."""
+    return JSONResponse(await execs.inspect(exec_id))

@@ -1,0 +1,100 @@
+"""What containers go through: start, stop, pause, and waiting for an end."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from dockerd.api import params, streams
+from dockerd.api.deps import (
+    Attach,
+    Containers,
+    Pause,
+    PendingWaits,
+    Resize,
+    Restart,
+    Start,
+    Stop,
+)
+from dockerd.containers import handover
+from dockerd.containers.wait import condition_of
+
+router = APIRouter()
+
+
+@router.post("/containers/{reference}/start")
+async def start(reference: str, starter: Start) -> Response:
+    """`docker start`."""
+    await starter.start(reference)
+    return Response(status_code=204)
+
+
+@router.post("/containers/{reference}/stop")
+async def stop(reference: str, request: Request, stopper: Stop) -> Response:
+    """`docker stop`."""
+    await stopper.stop(reference, params.integer(request, "t"), params.text(request, "signal"))
+    return Response(status_code=204)
+
+
+@router.post("/containers/{reference}/restart")
+async def restart(reference: str, request: Request, restarter: Restart) -> Response:
+    """`docker restart`."""
+    await restarter.restart(reference, params.integer(request, "t"), params.text(request, "signal"))
+    return Response(status_code=204)
+
+
+@router.post("/containers/{reference}/kill")
+async def kill(reference: str, request: Request, stopper: Stop) -> Response:
+    """`docker kill`."""
+    await stopper.kill(reference, params.text(request, "signal"))
+    return Response(status_code=204)
+
+
+@router.post("/containers/{reference}/pause")
+async def pause(reference: str, pauser: Pause) -> Response:
+    """`docker pause`."""
+    await pauser.pause(reference)
+    return Response(status_code=204)
+
+
+@router.post("/containers/{reference}/unpause")
+async def unpause(reference: str, pauser: Pause) -> Response:
+    """`docker unpause`."""
+    await pauser.unpause(reference)
+    return Response(status_code=204)
+
+
+@router.post("/containers/{reference}/resize")
+async def resize(reference: str, request: Request, resizer: Resize) -> Response:
+    """The client's terminal has another size."""
+    await resizer.resize(reference, params.size(request, "h"), params.size(request, "w"))
+    return Response(status_code=200)
+
+
+@router.post("/containers/{reference}/wait")
+async def wait(
+    reference: str, request: Request, containers: Containers, waits: PendingWaits
+) -> Response:
+    """Answered when the condition holds, by this daemon or the next."""
+    container = containers.get(reference)
+    condition = condition_of(params.text(request, "condition"))
+    waits.begin(container.container_id, condition, streams.begin_wait(request))
+    return streams.Taken()
+
+
+@router.post("/containers/{reference}/attach")
+async def attach(reference: str, request: Request, attacher: Attach) -> Response:
+    """The client's connection goes to the shim."""
+    container = attacher.attachable(reference)
+    framed = not container.terminal
+    wanted = {
+        name: params.boolean(request, name)
+        for name in ("stdin", "stdout", "stderr", "logs", "stream")
+    }
+    keys = handover.detach_keys(params.text(request, "detachKeys"))
+    descriptor, early = streams.upgrade(request, framed=framed)
+    message = handover.request(
+        exec_id="", multiplexed=framed, detach_keys=keys, early=early, **wanted
+    )
+    await attacher.attach(container, message, descriptor)
+    return streams.Taken()

@@ -1,0 +1,40 @@
+"""The output of containers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from starlette.responses import StreamingResponse
+
+from dockerd.api import params, stdcopy, streams
+from dockerd.api.deps import Logs
+from dockerd.containers.logs import LogRequest
+
+router = APIRouter()
+
+
+@router.get("/containers/{reference}/logs")
+async def logs(reference: str, request: Request, reader: Logs) -> StreamingResponse:
+    """`docker logs`."""
+    container, records = reader.open(reference, _wanted(request))
+    framed = not container.terminal
+
+    async def chunks() -> AsyncIterator[bytes]:
+        async for stream, text in records:
+            yield stdcopy.frame(stream, text) if framed else text
+
+    return StreamingResponse(chunks(), media_type=streams.content_type(request, framed=framed))
+
+
+def _wanted(request: Request) -> LogRequest:
+    names = ("stdout", "stderr")
+    tail = params.text(request, "tail")
+    return LogRequest(
+        streams=frozenset(name for name in names if params.boolean(request, name)),
+        tail=int(tail) if tail.isascii() and tail.isdigit() else None,
+        since=params.when(request, "since"),
+        until=params.when(request, "until"),
+        timestamps=params.boolean(request, "timestamps"),
+        follow=params.boolean(request, "follow"),
+    )

@@ -1,0 +1,30 @@
+"""Managed plugins: there are none, and none can be installed."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from dockerd.api.errors import message
+
+router = APIRouter()
+
+
+@router.get("/plugins")
+async def plugins() -> JSONResponse:
+    """None."""
+    return JSONResponse([])
+
+
+@router.get("/plugins/{name:path}/json")
+async def inspect(name: str) -> Response:
+    """There is none."""
+    return message(404, f'plugin "{name}" not found')
+
+
+@router.api_route(
+    "/plugins/{rest:path}", methods=["GET", "POST", "DELETE"], include_in_schema=False
+)
+async def change(rest: str) -> Response:
+    """Managed plugins are not built."""
+    return message(501, f"plugins/{rest} is not implemented")

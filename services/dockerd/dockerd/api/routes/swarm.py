@@ -1,0 +1,38 @@
+"""Swarm is not built: its objects are refused in Docker's words, its beginnings by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from dockerd.api.errors import message
+
+router = APIRouter()
+
+_NO_MANAGER: Final = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm'
+    " and try again."
+)
+_OBJECTS: Final = ("services", "nodes", "tasks", "secrets", "configs")
+_METHODS: Final = ["GET", "POST", "DELETE"]
+
+
+@router.post("/swarm/init")
+@router.post("/swarm/join")
+async def begin(request: Request) -> Response:
+    """A swarm cannot begin here."""
+    verb = request.scope["path"].rpartition("/")[2]
+    return message(501, f"swarm {verb} is not implemented")
+
+
+async def _refuse() -> Response:
+    return message(503, _NO_MANAGER)
+
+
+for _path in ("swarm", *_OBJECTS):
+    for _suffix in ("", "/{rest:path}"):
+        router.add_api_route(
+            f"/{_path}{_suffix}", _refuse, methods=_METHODS, include_in_schema=False
+        )

@@ -1,0 +1,119 @@
+"""`docker create`: check, reserve the name, make the snapshot, record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from typing import Any
+
+from dockerd.containerd_client.tasks import Tasks
+from dockerd.containers import hostconfig, mountpoints, names
+from dockerd.containers.announce import Announcer
+from dockerd.containers.errors import NoCommand
+from dockerd.containers.image_config import merged_config
+from dockerd.containers.model import Container, now
+from dockerd.containers.store import ContainerStore
+from dockerd.images.model import Image
+from dockerd.images.store import ImageStore
+from dockerd.spec import capabilities
+from dockerd.volumes.store import VolumeStore
+from wire.errors import EngineError, InvalidArgument
+
+_JOINED = "container:"
+_SHORT_ID = 12
+
+
+class Creator:
+    """Makes containers."""
+
+    def __init__(
+        self,
+        *,
+        store: ContainerStore,
+        tasks: Tasks,
+        images: ImageStore,
+        volumes: VolumeStore,
+        announcer: Announcer,
+        runtimes: dict[str, str],
+    ) -> None:
+        self._store = store
+        self._tasks = tasks
+        self._images = images
+        self._volumes = volumes
+        self._announcer = announcer
+        self._runtimes = runtimes
+
+    async def create(
+        self, name: str, config: dict[str, Any], host: dict[str, Any], networking: dict[str, Any]
+    ) -> tuple[str, list[str]]:
+        """A new container; its id and warnings. Raises InvalidArgument, NotFound, Conflict."""
+        if name:
+            name = names.checked(name)
+        hostconfig.validate(config, host, self._runtimes)
+        self._resolve_joined(host)
+        reference = config.get("Image") or ""
+        if not reference:
+            raise _without_image(config)
+        image = await self._images.fast(reference)
+        merged = merged_config(config, image.config.get("config") or {})
+        command = [*(merged.get("Entrypoint") or []), *(merged.get("Cmd") or [])]
+        if not command:
+            raise NoCommand
+        capabilities.granted(host, privileged=bool(host.get("Privileged")))
+        container_id = secrets.token_hex(32)
+        container = Container(
+            container_id=container_id,
+            name=name or names.random_name(self._store),
+            created=now(),
+            image=image.image_id,
+            image_name=reference,
+            top=image.top,
+            config=merged,
+            host=host,
+            networking=networking,
+            path=command[0],
+            args=command[1:],
+            directory=self._store.directory(container_id),
+        )
+        _set_hostname(container)
+        await self._make(container, image)
+        self._announcer.say(container, "create")
+        return container_id, []
+
+    def _resolve_joined(self, host: dict[str, Any]) -> None:
+        """Names of containers become ids: a name may move to another container."""
+        mode = hostconfig.network_mode(host)
+        if mode.startswith(_JOINED):
+            joined = self._store.get(mode.removeprefix(_JOINED))
+            host["NetworkMode"] = f"{_JOINED}{joined.container_id}"
+
+    async def _make(self, container: Container, image: Image) -> None:
+        container_id = container.container_id
+        self._store.reserve(container.name, container_id)
+        try:
+            container.mounts = mountpoints.resolve(container.config, container.host, self._volumes)
+            os.mkdir(container.directory, 0o710)
+            await self._tasks.prepare(container_id, image.top)
+            container.save()
+        except BaseException:
+            self._store.release(container.name)
+            with contextlib.suppress(OSError):
+                os.rmdir(container.directory)
+            with contextlib.suppress(EngineError):
+                await self._tasks.remove_snapshot(container_id)
+            raise
+        self._store.add(container)
+
+
+def _without_image(config: dict[str, Any]) -> InvalidArgument:
+    if [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]:
+        return InvalidArgument("Config.Image is empty: a container needs an image")
+    return NoCommand()
+
+
+def _set_hostname(container: Container) -> None:
+    mode = hostconfig.network_mode(container.host)
+    own = mode != "host" and not mode.startswith(_JOINED)
+    if not container.config.get("Hostname"):
+        container.config["Hostname"] = container.container_id[:_SHORT_ID] if own else ""

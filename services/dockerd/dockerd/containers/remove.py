@@ -1,0 +1,98 @@
+"""`docker rm`."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+
+from dockerd.background import Background
+from dockerd.containerd_client.tasks import Tasks
+from dockerd.containers import wait
+from dockerd.containers.announce import Announcer
+from dockerd.containers.attach import Attacher
+from dockerd.containers.errors import RemovalInProgress, RemovalOfRunning
+from dockerd.containers.model import Container
+from dockerd.containers.restart_policy import Backoff
+from dockerd.containers.stop import Stopper
+from dockerd.containers.store import ContainerStore
+from dockerd.containers.teardown import Teardown
+from dockerd.volumes.store import ANONYMOUS_LABEL, VolumeStore
+from wire.errors import EngineError
+
+
+class Remover:
+    """Removes containers, and with them their anonymous volumes."""
+
+    def __init__(
+        self,
+        *,
+        store: ContainerStore,
+        tasks: Tasks,
+        volumes: VolumeStore,
+        stopper: Stopper,
+        teardown: Teardown,
+        attacher: Attacher,
+        announcer: Announcer,
+        backoff: Backoff,
+    ) -> None:
+        self._store = store
+        self._tasks = tasks
+        self._volumes = volumes
+        self._stopper = stopper
+        self._teardown = teardown
+        self._attacher = attacher
+        self._announcer = announcer
+        self._backoff = backoff
+        self._background = Background()
+
+    async def remove(self, reference: str, *, force: bool, volumes: bool) -> None:
+        """Remove; raises RemovalOfRunning without ``force``, RemovalInProgress."""
+        container = self._store.get(reference)
+        if container.removing:
+            raise RemovalInProgress(reference)
+        if (container.running or container.state.restarting) and not force:
+            raise RemovalOfRunning(reference, container.state.status)
+        container.removing = True
+        try:
+            await self._end(container)
+            async with container.lock:
+                await self._teardown.run(container)
+                await self._tasks.remove_snapshot(container.container_id)
+                container.erase()
+                self._store.discard(container)
+        except BaseException:
+            container.removing = False
+            raise
+        self._attacher.dismiss(container)
+        self._backoff.forget(container)
+        if volumes:
+            self._remove_anonymous(container)
+        self._announcer.say(container, "destroy")
+        wait.finish_removed(container)
+
+    async def _end(self, container: Container) -> None:
+        if container.state.restarting:
+            await self._stopper.end_restarting(container)
+        if container.running:
+            container.manually_stopped = True
+            await self._stopper.end(container, signal.SIGKILL, None)
+
+    def remove_soon(self, container: Container) -> None:
+        """For ``--rm``: in the background, by force, with its anonymous volumes."""
+        self._background.begin(self._remove_quietly(container))
+
+    async def _remove_quietly(self, container: Container) -> None:
+        with contextlib.suppress(EngineError):
+            await self.remove(container.container_id, force=True, volumes=True)
+
+    def _remove_anonymous(self, container: Container) -> None:
+        for point in container.mounts:
+            if point["Type"] == "volume":
+                name = point["Name"]
+                with contextlib.suppress(EngineError):
+                    if ANONYMOUS_LABEL in self._volumes.get(name).labels:
+                        self._volumes.remove(name, self._store.users_of_volume(name))
+
+    async def close(self) -> None:
+        """Leave the rest to the next daemon."""
+        await self._background.close()

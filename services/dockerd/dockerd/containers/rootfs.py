@@ -1,0 +1,80 @@
+"""A container's root file system: its snapshot, and where that is mounted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Final
+
+from dockerd.containerd_client.tasks import Tasks
+from dockerd.containers.model import Container
+from dockerd.linux import mounts as linux_mounts
+from wire.errors import EngineError
+
+_MOUNT_TRIES: Final = 20
+
+
+class RootFilesystems:
+    """Mounts and unmounts snapshots below the data root."""
+
+    def __init__(self, tasks: Tasks, data_root: str) -> None:
+        self._tasks = tasks
+        self._merged_root = os.path.join(data_root, "rootfs", "overlayfs")
+
+    def path(self, container: Container) -> str:
+        """Where its root file system is mounted while it runs."""
+        return f"{self._merged_root}/{container.container_id}"
+
+    async def mount(self, container: Container) -> str:
+        """Mount the snapshot; the path. Raises EngineError kinds, OSError."""
+        merged = self.path(container)
+        mounts = await self._tasks.mounts(container.container_id)
+        os.makedirs(merged, mode=0o711, exist_ok=True)
+        _detach(merged)
+        for kind, source, options in mounts:
+            flags, data = 0, []
+            for word in options:
+                if word in {"bind", "rbind"}:
+                    flags |= linux_mounts.MS_BIND | (linux_mounts.MS_REC if word == "rbind" else 0)
+                elif word == "ro":
+                    flags |= linux_mounts.MS_RDONLY
+                elif word != "rw":
+                    data.append(word)
+            linux_mounts.mount(source, merged, kind, flags, ",".join(data) or None)
+        return merged
+
+    def unmount(self, container: Container) -> None:
+        """Harmless for one that is not mounted."""
+        merged = self.path(container)
+        _detach(merged)
+        with contextlib.suppress(OSError):
+            os.rmdir(merged)
+
+    async def layers(self, container: Container) -> tuple[list[str], str, str] | None:
+        """Lower directories, upper and work directory of its snapshot; None if there is none."""
+        try:
+            mounts = await self._tasks.mounts(container.container_id)
+        except EngineError:
+            return None
+        found = {"lowerdir": "", "upperdir": "", "workdir": ""}
+        for kind, source, options in mounts:
+            if kind == "bind":
+                found["upperdir"] = source
+            for option in options:
+                key, _, value = option.partition("=")
+                if key in found:
+                    found[key] = value
+        return found["lowerdir"].split(":"), found["upperdir"], found["workdir"]
+
+    async def size(self, container: Container) -> int:
+        """The bytes of its writable layer."""
+        return await self._tasks.usage(container.container_id)
+
+
+def _detach(merged: str) -> None:
+    for _ in range(_MOUNT_TRIES):
+        try:
+            linux_mounts.umount(merged, linux_mounts.MNT_DETACH | linux_mounts.UMOUNT_NOFOLLOW)
+        except OSError:
+            # EINVAL: nothing is mounted there (any more).
+            return

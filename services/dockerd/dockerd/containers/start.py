@@ -1,0 +1,162 @@
+"""`docker start`: mount and network side by side, the spec, the task, and everything undone when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+from dockerd.containerd_client.tasks import Tasks
+from dockerd.containers import endpoint_request, mountpoints, wait
+from dockerd.containers.announce import Announcer
+from dockerd.containers.attach import Attacher
+from dockerd.containers.errors import AlreadyStarted, StartPaused, StartRemoved
+from dockerd.containers.log_config import output_uri
+from dockerd.containers.model import Container, now
+from dockerd.containers.remove import Remover
+from dockerd.containers.rootfs import RootFilesystems
+from dockerd.containers.runtime_spec import SpecWriter
+from dockerd.containers.state import Change
+from dockerd.containers.store import ContainerStore
+from dockerd.containers.teardown import Teardown
+from dockerd.networks.controller import NetworkController
+from dockerd.volumes.store import VolumeStore
+from wire.errors import EngineError, Internal, InvalidArgument
+
+_NOT_FOUND: Final = 127
+_NOT_EXECUTABLE: Final = 126
+_OTHER: Final = 128
+_FAILED: Final = "failed to create task for container: failed to create shim task: "
+
+
+class Starter:
+    """Starts containers."""
+
+    def __init__(
+        self,
+        *,
+        store: ContainerStore,
+        tasks: Tasks,
+        networks: NetworkController,
+        volumes: VolumeStore,
+        rootfs: RootFilesystems,
+        specs: SpecWriter,
+        attacher: Attacher,
+        teardown: Teardown,
+        remover: Remover,
+        announcer: Announcer,
+        owner: str,
+        runtimes: dict[str, str],
+    ) -> None:
+        """``owner`` marks the containers of this daemon in containerd; ``runtimes`` are programs by name."""
+        self._store = store
+        self._tasks = tasks
+        self._networks = networks
+        self._volumes = volumes
+        self._rootfs = rootfs
+        self._specs = specs
+        self._attacher = attacher
+        self._teardown = teardown
+        self._remover = remover
+        self._announcer = announcer
+        self._owner = owner
+        self._runtimes = runtimes
+
+    async def start(self, reference: str) -> None:
+        """Start; raises AlreadyStarted, Conflict, and whatever keeps it from starting."""
+        container = self._store.get(reference)
+        async with container.lock:
+            if container.removing:
+                raise StartRemoved
+            if container.state.paused:
+                raise StartPaused
+            if container.running or container.state.restarting:
+                raise AlreadyStarted
+            container.manually_stopped = False
+            await self.run(container)
+
+    async def run(self, container: Container) -> None:
+        """Start a container whose lock the caller holds; a failure is recorded, and raised."""
+        container.state.error = ""
+        try:
+            await self._launch(container)
+        except EngineError as error:
+            state = container.state
+            state.change(Change.FAIL)
+            state.error, state.exit_code = error.message, _exit_code(error.message)
+            container.save()
+            self._attacher.dismiss(container)
+            wait.finish_ended(container)
+            if container.host.get("AutoRemove"):
+                self._remover.remove_soon(container)
+            raise
+
+    async def _launch(self, container: Container) -> None:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._teardown.run, container)
+            merged, attachment = await asyncio.gather(
+                self._rootfs.mount(container),
+                self._networks.attach(endpoint_request.of(container)),
+            )
+            self._announcer.say_network(container, "connect", attachment)
+            spec = self._specs.write(container, merged, attachment)
+            await asyncio.to_thread(mountpoints.copy_up, merged, container.mounts, self._volumes)
+            try:
+                pid = await self._create_task(container, spec)
+                await self._attacher.deliver(container)
+                await self._tasks.start(container.container_id)
+            except EngineError as error:
+                raise _as_docker(error) from error
+            undo.pop_all()
+        state = container.state
+        state.change(Change.START)
+        state.pid, state.exit_code, state.oom_killed, state.started_at = pid, 0, False, now()
+        container.save()
+        self._announcer.say(container, "start")
+
+    async def _create_task(self, container: Container, spec: dict[str, Any]) -> int:
+        stdin = ""
+        if container.config.get("OpenStdin"):
+            stdin = f"attach://?once={int(bool(container.config.get('StdinOnce')))}"
+        return await self._tasks.create(
+            container.container_id,
+            spec,
+            {
+                "com.docker/engine.bundle.path": container.directory,
+                "dockyard/owner": self._owner,
+            },
+            image=container.image_name,
+            binary=self._runtimes.get(container.host.get("Runtime") or "", ""),
+            stdin=stdin,
+            output=output_uri(container, self._attacher.path(container.container_id)),
+            terminal=container.terminal,
+        )
+
+
+def _as_docker(error: EngineError) -> EngineError:
+    """The frame that Docker puts around what its runtime says, with its guesses of what the user did wrong."""
+    text = f"{_FAILED}{error.message}: unknown"
+    code = _exit_code(text)
+    if code == _OTHER:
+        return Internal(text, details=error.details)
+    if "is a directory" in text.lower():
+        # The CLI looks for these words to tell 126 from 125.
+        text += ": permission denied"
+    elif "not a directory" in text.lower():
+        text += (
+            ": Are you trying to mount a directory onto a file (or vice-versa)?"
+            " Check if the specified host path exists and is the expected type"
+        )
+    return InvalidArgument(text, details=error.details)
+
+
+def _exit_code(message: str) -> int:
+    text = message.lower()
+    if "permission denied" in text or "is a directory" in text:
+        return _NOT_EXECUTABLE
+    if any(
+        words in text
+        for words in ("not a directory", "executable file not found", "no such file or directory")
+    ):
+        return _NOT_FOUND
+    return _OTHER

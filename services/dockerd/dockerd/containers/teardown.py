@@ -1,0 +1,44 @@
+"""Taking away what a running container has besides its record."""
+
+from __future__ import annotations
+
+import logging
+
+from dockerd.containerd_client.tasks import Tasks
+from dockerd.containers.announce import Announcer
+from dockerd.containers.model import Container
+from dockerd.containers.rootfs import RootFilesystems
+from dockerd.networks.controller import NetworkController
+from wire.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+
+class Teardown:
+    """Task, endpoints and mount; each step is harmless when repeated."""
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        networks: NetworkController,
+        rootfs: RootFilesystems,
+        announcer: Announcer,
+    ) -> None:
+        self._tasks = tasks
+        self._networks = networks
+        self._rootfs = rootfs
+        self._announcer = announcer
+
+    async def run(self, container: Container) -> None:
+        """Take everything away; failures are logged, and the next reconciliation tries again."""
+        container_id = container.container_id
+        attachment = self._networks.attachment(container_id)
+        for step in (self._tasks.delete, self._networks.detach):
+            try:
+                await step(container_id)
+            except (EngineError, OSError) as error:
+                logger.warning(
+                    "clean-up failed", extra={"container": container_id, "error": str(error)}
+                )
+        self._announcer.say_network(container, "disconnect", attachment)
+        self._rootfs.unmount(container)

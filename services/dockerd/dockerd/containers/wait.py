@@ -1,0 +1,116 @@
+"""`docker wait`: futures inside, and answers on the bare connection, so that the next daemon can finish what this one began."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from typing import Any, Final
+
+from dockerd.background import Background
+from dockerd.containers.errors import InvalidCondition
+from dockerd.containers.model import Container
+from dockerd.containers.state import NEVER
+from dockerd.containers.store import ContainerStore
+from dockerd.fdstore import FdStore
+from wire.errors import EngineError
+
+PREFIX: Final = "wait-"
+_NOT_RUNNING: Final = "not-running"
+_NEXT_EXIT: Final = "next-exit"
+_REMOVED: Final = "removed"
+_CONDITIONS: Final = frozenset({_NOT_RUNNING, _NEXT_EXIT, _REMOVED})
+
+
+def condition_of(text: str) -> str:
+    """The condition that a client named; raises InvalidCondition."""
+    if text and text not in _CONDITIONS:
+        raise InvalidCondition(text)
+    return text or _NOT_RUNNING
+
+
+async def until(container: Container, condition: str = _NOT_RUNNING) -> int:
+    """The exit code, once the condition holds."""
+    state = container.state
+    if condition == _NOT_RUNNING and not container.running and not state.restarting:
+        return state.exit_code
+    waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    container.waiters.setdefault(condition, []).append(waiter)
+    return await waiter
+
+
+def finish_ended(container: Container) -> None:
+    """Wake who waits for the end of its process."""
+    for condition in (_NEXT_EXIT, _NOT_RUNNING):
+        _wake(container, condition)
+
+
+def finish_removed(container: Container) -> None:
+    """Wake everybody: it is gone."""
+    for condition in tuple(container.waiters):
+        _wake(container, condition)
+
+
+def _wake(container: Container, condition: str) -> None:
+    for waiter in container.waiters.pop(condition, []):
+        if not waiter.done():
+            waiter.set_result(container.state.exit_code)
+
+
+class Waits:
+    """Each wait holds a descriptor of its client's connection, and leaves a copy with the supervisor."""
+
+    def __init__(self, store: ContainerStore, kept: FdStore) -> None:
+        self._store = store
+        self._kept = kept
+        self._background = Background()
+        self._count = 0
+
+    def begin(self, container_id: str, condition: str, descriptor: int) -> None:
+        """The head of the answer is sent; the rest follows when the condition holds."""
+        self._count += 1
+        name = f"{PREFIX}{container_id}.{condition}.{self._ends(container_id)}.{os.getpid()}x{self._count}"
+        self._kept.keep(name, descriptor)
+        self._background.begin(self._finish(container_id, condition, descriptor, name))
+
+    def resume(self, name: str, descriptor: int) -> None:
+        """A wait of the daemon before us."""
+        container_id, condition, before, _ = name.removeprefix(PREFIX).split(".")
+        container = self._store.find(container_id)
+        if (
+            container is not None
+            and condition == _NEXT_EXIT
+            and not container.running
+            and self._ends(container_id) != before
+        ):
+            # It ended, which was written down, and then the daemon died before it could answer.
+            condition = _NOT_RUNNING
+        self._background.begin(self._finish(container_id, condition, descriptor, name))
+
+    def _ends(self, container_id: str) -> str:
+        """A mark that changes with each end of a container, of characters that descriptor names may have."""
+        container = self._store.find(container_id)
+        finished = NEVER if container is None else container.state.finished_at
+        return "".join(letter for letter in finished if letter.isdigit())
+
+    async def _finish(self, container_id: str, condition: str, descriptor: int, name: str) -> None:
+        try:
+            answer: dict[str, Any]
+            container = self._store.find(container_id)
+            try:
+                # One that was removed while nobody looked: that is what was waited for.
+                code = await until(container, condition) if container is not None else 0
+                answer = {"StatusCode": code}
+            except EngineError as error:
+                answer = {"StatusCode": -1, "Error": {"Message": error.message}}
+            body = json.dumps(answer).encode() + b"\n"
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+            self._kept.drop(name)
+        finally:
+            os.close(descriptor)
+
+    async def close(self) -> None:
+        """Stop waiting; the copies with the supervisor keep the clients waiting."""
+        await self._background.close()

@@ -1,0 +1,75 @@
+"""Docker's sentences about images, one class a message."""
+
+from __future__ import annotations
+
+from wire.errors import Conflict, InvalidArgument, NotFound
+
+
+class ImageNotFound(NotFound):
+    """No image has that name, id or prefix."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"No such image: {reference}")
+
+
+class PullNotFound(NotFound):
+    """The registry does not have it."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"manifest for {reference} not found: manifest unknown: manifest unknown")
+
+
+class PullDenied(NotFound):
+    """The registry does not give it to this user."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"pull access denied for {name}, repository does not exist or may require 'docker login': denied:"
+            " requested access to the resource is denied"
+        )
+
+
+class PlatformUnsupported(InvalidArgument):
+    """Only this machine's platform is served."""
+
+    def __init__(self, platform: str) -> None:
+        super().__init__(f"platform {platform!r} is not supported")
+
+
+class ManyNames(Conflict):
+    """Removed by id while several names lead to it."""
+
+    def __init__(self, short_id: str) -> None:
+        super().__init__(
+            f"conflict: unable to delete {short_id} (must be forced) - image is referenced in multiple repositories"
+        )
+
+
+class UsedByRunning(Conflict):
+    """Removed by id under a running container: force does not help."""
+
+    def __init__(self, short_id: str, container_id: str) -> None:
+        super().__init__(
+            f"conflict: unable to delete {short_id} (cannot be forced) - image is being used by running container"
+            f" {container_id[:12]}"
+        )
+
+
+class UsedByStopped(Conflict):
+    """Removed by id under a stopped container."""
+
+    def __init__(self, short_id: str, container_id: str) -> None:
+        super().__init__(
+            f"conflict: unable to delete {short_id} (must be forced) - image is being used by stopped container"
+            f" {container_id[:12]}"
+        )
+
+
+class NameUsed(Conflict):
+    """The last name of an image that a container uses."""
+
+    def __init__(self, reference: str, container_id: str, short_id: str) -> None:
+        super().__init__(
+            f'conflict: unable to remove repository reference "{reference}" (must force) - container'
+            f" {container_id[:12]} is using its referenced image {short_id}"
+        )

@@ -1,0 +1,67 @@
+"""`docker load` and `docker import`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from dockerd.events.bus import EventBus
+from dockerd.images.importing import imported
+from dockerd.images.reference import Reference, parse
+from dockerd.images.transfer import Transfers
+from wire.errors import InvalidArgument
+from wire.gen.containerd.types.transfer import imagestore_pb2, importexport_pb2, progress_pb2
+
+
+class Loader:
+    """Takes images from archives."""
+
+    def __init__(self, transfers: Transfers, events: EventBus, scratch: str) -> None:
+        """``scratch`` is a folder for uploads in progress."""
+        self._transfers = transfers
+        self._events = events
+        self._scratch = scratch
+
+    async def load(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
+        """Docker's progress objects, one for each image of the archive; raises InvalidArgument for what is none."""
+        async for notice in self._notices(chunks):
+            if "@" in notice.name:
+                image_id = notice.name.rpartition("@")[2]
+                yield {"stream": f"Loaded image ID: {image_id}\n"}
+                self._events.publish("image", "load", image_id, {"name": image_id})
+            else:
+                name = parse(notice.name).familiar
+                yield {"stream": f"Loaded image: {name}\n"}
+                self._events.publish("image", "load", name, {"name": name})
+
+    async def import_tree(
+        self,
+        chunks: AsyncIterator[bytes],
+        name: Reference | None,
+        changes: Sequence[str],
+        comment: str,
+    ) -> str:
+        """An image of one layer from a root file system's archive; its id. Raises InvalidArgument for bad changes."""
+        if name is not None and name.digest:
+            raise InvalidArgument("cannot import digest reference")
+        full = name.full if name else ""
+        async with imported(chunks, self._scratch, full, changes, comment) as (image_id, archive):
+            async for _ in self._notices(archive):
+                pass
+        self._events.publish(
+            "image", "import", image_id, {"name": name.familiar if name else image_id}
+        )
+        return image_id
+
+    async def _notices(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[progress_pb2.Progress]:
+        stream = await self._transfers.stream()
+        feeding = asyncio.get_running_loop().create_task(stream.feed(chunks))
+        try:
+            source = importexport_pb2.ImageImportStream(stream=stream.name)
+            async for notice in self._transfers.run(source, imagestore_pb2.ImageStore()):
+                yield notice
+        finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+            stream.close()

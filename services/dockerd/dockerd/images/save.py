@@ -1,0 +1,51 @@
+"""`docker save`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from dockerd.images.reference import parse
+from dockerd.images.store import ImageStore
+from dockerd.images.transfer import Transfers
+from wire.errors import InvalidArgument
+from wire.gen.containerd.types.transfer import imagestore_pb2, importexport_pb2
+
+
+class Saver:
+    """Writes images into archives."""
+
+    def __init__(self, store: ImageStore, transfers: Transfers) -> None:
+        self._store = store
+        self._transfers = transfers
+
+    async def names(self, references: Sequence[str]) -> list[str]:
+        """The full names of what shall be saved; raises NotFound, InvalidArgument."""
+        names = []
+        for each in references:
+            image = await self._store.find(each)
+            try:
+                full = parse(each).full
+            except InvalidArgument:
+                full = ""
+            names.append(full if full in image.names else image.names[0])
+        return names
+
+    async def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
+        """One archive of the images with these full names."""
+        stream = await self._transfers.stream()
+        source = imagestore_pb2.ImageStore(
+            name=names[0],
+            extra_references=[imagestore_pb2.ImageReference(name=name) for name in names[1:]],
+        )
+        running = self._transfers.begin(
+            source, importexport_pb2.ImageExportStream(stream=stream.name)
+        )
+        try:
+            async for chunk in stream.chunks():
+                yield chunk
+            await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            stream.close()

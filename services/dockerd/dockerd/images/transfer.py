@@ -1,0 +1,133 @@
+"""containerd's transfer service: what moves images in and out, with its streams and its progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from dockerd.containerd_client.client import Containerd
+from wire import typeurl
+from wire.gen.containerd.services.streaming.v1 import streaming_pb2
+from wire.gen.containerd.services.transfer.v1 import transfer_pb2
+from wire.gen.containerd.types.transfer import progress_pb2, registry_pb2
+from wire.gen.containerd.types.transfer import streaming_pb2 as transfer_streaming
+from wire.grpc_adapter import error_of
+
+_WINDOW: Final = (1 << 31) - 1
+_LARGEST: Final = 1 << 20
+
+
+class Transfers:
+    """Runs transfers."""
+
+    def __init__(self, containerd: Containerd) -> None:
+        self._containerd = containerd
+
+    async def stream(self) -> ByteStream:
+        """A stream that a transfer can name."""
+        return await ByteStream.open(self._containerd)
+
+    async def run(self, source: Any, destination: Any) -> AsyncIterator[progress_pb2.Progress]:
+        """Transfer, and yield containerd's progress; raises EngineError kinds."""
+        progress = await self.stream()
+        running = self.begin(source, destination, progress.name)
+        try:
+            while (message := await progress.receive()) is not None:
+                if isinstance(message, progress_pb2.Progress):
+                    yield message
+            await running
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            progress.close()
+
+    def begin(self, source: Any, destination: Any, progress: str = "") -> asyncio.Task[Empty]:
+        """Transfer in the background; the caller waits for the task, or cancels it."""
+        request = transfer_pb2.TransferRequest(
+            source=typeurl.pack(source),
+            destination=typeurl.pack(destination),
+            options=transfer_pb2.TransferOptions(progress_stream=progress),
+        )
+        return asyncio.get_running_loop().create_task(
+            self._containerd.call("transfer.v1.Transfer", "Transfer", request, Empty)
+        )
+
+
+class ByteStream:
+    """One stream of the Streaming service; data goes in windows that the receiver opens."""
+
+    _count = 0
+
+    def __init__(self, name: str, call: Any) -> None:
+        self.name = name
+        self._call = call
+
+    @classmethod
+    async def open(cls, containerd: Containerd) -> ByteStream:
+        """A new stream."""
+        cls._count += 1
+        name = f"dockerd-{id(containerd):x}-{cls._count}"
+        call = containerd.open_stream()
+        await call.write(typeurl.pack(streaming_pb2.StreamInit(id=name)))
+        await call.read()
+        return cls(name, call)
+
+    async def receive(self) -> Any:
+        """The next message; None at the end."""
+        try:
+            packed = await self._call.read()
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from failure
+        return None if packed is grpc.aio.EOF else typeurl.unpack(packed)
+
+    async def feed(self, chunks: AsyncIterator[bytes]) -> None:
+        """Send data, as far as the window is open."""
+        room = 0
+        async for chunk in chunks:
+            view = bytes(chunk)
+            while view:
+                while room <= 0:
+                    message = await self.receive()
+                    if message is None:
+                        return
+                    if isinstance(message, transfer_streaming.WindowUpdate):
+                        room += message.update
+                part, view = view[: min(room, _LARGEST)], view[min(room, _LARGEST) :]
+                await self._call.write(typeurl.pack(transfer_streaming.Data(data=part)))
+                room -= len(part)
+        await self._call.done_writing()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The data that the other side sends."""
+        # HTTP/2 holds the sender back already. Updates are rare, because grpc.aio (1.85) drops what is still unread when a
+        # write meets a stream that the other side has just ended.
+        await self._call.write(typeurl.pack(transfer_streaming.WindowUpdate(update=_WINDOW)))
+        taken = 0
+        while (message := await self.receive()) is not None:
+            if isinstance(message, transfer_streaming.Data):
+                yield message.data
+                taken += len(message.data)
+                if taken >= _WINDOW // 2:
+                    update = transfer_streaming.WindowUpdate(update=taken)
+                    await self._call.write(typeurl.pack(update))
+                    taken = 0
+
+    async def answer(self, auth: dict[str, str]) -> None:
+        """Answer requests for credentials, for as long as they come."""
+        while (message := await self.receive()) is not None:
+            if isinstance(message, registry_pb2.AuthRequest):
+                token = auth.get("identitytoken")
+                answer = registry_pb2.AuthResponse(
+                    authType=registry_pb2.REFRESH if token else registry_pb2.CREDENTIALS,
+                    username=auth.get("username", ""),
+                    secret=token or auth.get("password", ""),
+                )
+                await self._call.write(typeurl.pack(answer))
+
+    def close(self) -> None:
+        """Give it up."""
+        self._call.cancel()

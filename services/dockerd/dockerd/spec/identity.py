@@ -1,0 +1,66 @@
+"""Users and groups, by the container's own /etc/passwd and /etc/group."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from dockerd.linux.openat import open_in_root
+from wire.errors import InvalidArgument
+
+_LARGEST_PASSWD: Final = 4 << 20
+
+
+def resolve_user(rootfs: str, user: str, groups: list[str]) -> dict[str, Any]:
+    """``name|uid[:group|gid]`` and additional groups as numbers, by the image's own files."""
+    passwd = _table(rootfs, "etc/passwd") if user or groups else []
+    name, _, group = user.partition(":")
+    uid, gid, login = 0, 0, "root"
+    if name:
+        found = next(
+            (row for row in passwd if len(row) >= 4 and (row[0] == name or row[2] == name)), None
+        )
+        if found is not None:
+            uid, gid, login = int(found[2]), int(found[3]), found[0]
+        elif name.isdigit():
+            uid, login = int(name), ""
+        else:
+            raise InvalidArgument(f"unable to find user {name}: no matching entries in passwd file")
+    table = _table(rootfs, "etc/group") if login or group or groups else []
+    if group:
+        gid = _group(table, group)
+    extra = [int(row[2]) for row in table if len(row) >= 4 and login and login in row[3].split(",")]
+    extra += [_group(table, each) for each in groups]
+    if uid > (1 << 31) - 1 or gid > (1 << 31) - 1:
+        raise InvalidArgument("uids and gids must be in range 0-2147483647")
+    return {
+        "uid": uid,
+        "gid": gid,
+        "additionalGids": sorted({gid, *extra} if extra or not user else set(extra)),
+    }
+
+
+def _group(table: list[list[str]], name: str) -> int:
+    for row in table:
+        if len(row) >= 3 and row[0] == name:
+            return int(row[2])
+    if name.isdigit():
+        return int(name)
+    raise InvalidArgument(f"unable to find group {name}: no matching entries in group file")
+
+
+def _table(rootfs: str, path: str) -> list[list[str]]:
+    """A file like /etc/passwd of the container, which may be anything: opened inside its root, read up to a limit."""
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return []
+    finally:
+        os.close(root)
+    with os.fdopen(descriptor, "rb") as file:
+        if os.fstat(file.fileno()).st_mode & 0o170000 != 0o100000:
+            return []
+        text = file.read(_LARGEST_PASSWD).decode(errors="replace")
+    rows = [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
+    return [row for row in rows if len(row) < 3 or row[2].isdigit()]

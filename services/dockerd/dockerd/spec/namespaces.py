@@ -1,0 +1,21 @@
+"""The namespaces of a container."""
+
+from __future__ import annotations
+
+import os
+
+
+def chosen(netns: str | None, joined: dict[str, str]) -> list[dict[str, str]]:
+    """New ones, or those at a path; ``joined`` maps pid, ipc and uts to a path, empty for the host's own."""
+    found: list[dict[str, str]] = [{"type": "mount"}]
+    if netns is not None:
+        found.append({"type": "network", "path": netns})
+    for kind in ("pid", "ipc", "uts"):
+        path = joined.get(kind)
+        if path is None:
+            found.append({"type": kind})
+        elif path:
+            found.append({"type": kind, "path": path})
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        found.append({"type": "cgroup"})
+    return found
