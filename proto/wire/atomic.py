@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from types import TracebackType
 
 from wire.errors import Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:

@@ -15,9 +15,13 @@ subclass these once more to fix the wording that a client sees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import ClassVar
+
+# Not from typing: the shim imports this module, and every module that it does without is memory saved in each container.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import ClassVar
 
 
 class ErrorKind(StrEnum):

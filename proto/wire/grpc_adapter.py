@@ -12,7 +12,7 @@ import grpc.aio
 
 from wire import leases, namespaces, telemetry
 from wire.errors import EngineError, Internal
-from wire.gen.google.rpc import status_pb2
+from wire.gen.google.rpc.status_msg import Status
 from wire.status import grpc_code
 from wire.ttrpc.errors import from_status, to_status
 
@@ -58,12 +58,10 @@ def error_of(failure: grpc.aio.AioRpcError) -> EngineError:
     """The EngineError that a failed call stands for, with the server's reason if it sent one."""
     for key, value in failure.trailing_metadata() or ():
         if key == _STATUS_KEY and isinstance(value, bytes):
-            status = status_pb2.Status.FromString(value)
+            status = Status.FromString(value)
             if status.code == failure.code().value[0]:
                 return from_status(status)
-    return from_status(
-        status_pb2.Status(code=failure.code().value[0], message=failure.details() or "")
-    )
+    return from_status(Status(code=failure.code().value[0], message=failure.details() or ""))
 
 
 @contextmanager

@@ -6,11 +6,13 @@ FAILED_PRECONDITION with a reason in google.rpc.ErrorInfo.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 from wire import errors
 from wire.errors import EngineError, ErrorKind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final
 
 ERROR_DOMAIN: Final = "dockyard"
 CONFLICT_REASON: Final = "CONFLICT"

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from wire import namespaces
 from wire.errors import DeadlineExceeded, EngineError, ResourceExhausted, Unavailable
-from wire.gen.shim.ttrpc import request_pb2
+from wire.gen.shim.ttrpc.request_msg import KeyValue, Request, Response
 from wire.ttrpc import frame
 from wire.ttrpc.errors import from_status
 
@@ -64,9 +64,7 @@ class Client(asyncio.Protocol):
         transport = self._transport
         if transport is None or self.closed.is_set():
             raise Unavailable("ttrpc: closed")
-        request = request_pb2.Request(
-            service=service, method=method, payload=message.SerializeToString()
-        )
+        request = Request(service=service, method=method, payload=message.SerializeToString())
         if timeout is not None:
             request.timeout_nano = int(timeout * 1e9)
         headers = dict(metadata or {})
@@ -74,7 +72,7 @@ class Client(asyncio.Protocol):
         if namespace and namespaces.TTRPC_HEADER not in headers:
             headers[namespaces.TTRPC_HEADER] = namespace
         for key, value in headers.items():
-            request.metadata.add(key=key, value=value)
+            request.metadata.append(KeyValue(key=key, value=value))
         data = request.SerializeToString()
         if len(data) > frame.MAX_DATA:
             raise ResourceExhausted(
@@ -115,7 +113,7 @@ class Client(asyncio.Protocol):
             if body is None:
                 future.set_exception(ResourceExhausted("response exceeds maximum message size"))
                 continue
-            response = request_pb2.Response.FromString(body)
+            response = Response.FromString(body)
             if response.HasField("status") and response.status.code != _OK:
                 future.set_exception(from_status(response.status))
             else:

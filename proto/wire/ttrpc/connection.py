@@ -6,27 +6,45 @@ asyncio. Streaming calls do not occur in the shim's services and are answered Un
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from google.protobuf.message import DecodeError, Message
-
+from wire.codec import DecodeError
 from wire.errors import EngineError, InvalidArgument, NotImplementedYet, ResourceExhausted
-from wire.gen.shim.ttrpc import request_pb2
+from wire.gen.shim.ttrpc.request_msg import Request, Response
 from wire.ttrpc import frame
 from wire.ttrpc.errors import to_status
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+    class Serializable(Protocol):
+        """A message of protobuf's or of ``wire.codec``."""
+
+        def SerializeToString(self) -> bytes:  # noqa: N802 - protobuf's name
+            """The message on the wire."""
+
+
 class Call:
     """A request to answer with ``Connection.response`` for its ``stream_id``."""
 
-    stream_id: int
-    service: str
-    method: str
-    payload: bytes
-    timeout_nano: int
-    metadata: Sequence[tuple[str, str]]
+    __slots__ = ("metadata", "method", "payload", "service", "stream_id", "timeout_nano")
+
+    def __init__(
+        self,
+        *,
+        stream_id: int,
+        service: str,
+        method: str,
+        payload: bytes,
+        timeout_nano: int,
+        metadata: Sequence[tuple[str, str]],
+    ) -> None:
+        self.stream_id = stream_id
+        self.service = service
+        self.method = method
+        self.payload = payload
+        self.timeout_nano = timeout_nano
+        self.metadata = metadata
 
     def header(self, key: str) -> str | None:
         """The first metadata value of ``key``, compared without case."""
@@ -71,7 +89,7 @@ class Connection:
         if flags & frame.REMOTE_OPEN:
             raise NotImplementedYet("streaming calls are not implemented")
         try:
-            request = request_pb2.Request.FromString(body)
+            request = Request.FromString(body)
         except DecodeError:
             raise InvalidArgument("request is not a ttrpc request") from None
         return Call(
@@ -84,11 +102,11 @@ class Connection:
         )
 
     @staticmethod
-    def response(stream_id: int, result: Message | bytes | EngineError) -> bytes:
+    def response(stream_id: int, result: Serializable | bytes | EngineError) -> bytes:
         """The frame that answers a call with a message, its serialized form, or an error."""
-        response = request_pb2.Response()
+        response = Response()
         if isinstance(result, EngineError):
-            response.status.CopyFrom(to_status(result))
+            response.status = to_status(result)
         elif isinstance(result, bytes):
             response.payload = result
         else:
@@ -98,6 +116,6 @@ class Connection:
             error = ResourceExhausted(
                 f"message length {len(data)} exceeds maximum message size {frame.MAX_DATA}"
             )
-            response = request_pb2.Response(status=to_status(error))
+            response = Response(status=to_status(error))
             data = response.SerializeToString()
         return frame.encode(stream_id, frame.RESPONSE, data)

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from wire.errors import EngineError
-from wire.gen.google.rpc import error_details_pb2, status_pb2
+from wire.gen.google.protobuf.any_msg import Any
+from wire.gen.google.rpc.error_details_msg import ErrorInfo
+from wire.gen.google.rpc.status_msg import Status
 from wire.status import ERROR_DOMAIN, error_for, grpc_code, kind_of, reason_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from wire.errors import EngineError
 
 _ERROR_INFO_URL: Final = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
-def to_status(error: EngineError) -> status_pb2.Status:
+def to_status(error: EngineError) -> Status:
     """The Status of an error, with its reason and details as an ErrorInfo."""
-    status = status_pb2.Status(code=grpc_code(error.kind), message=error.message)
+    status = Status(code=grpc_code(error.kind), message=error.message)
     reason = reason_of(error)
     if reason is not None or error.details:
-        info = error_details_pb2.ErrorInfo(
-            reason=reason or "", domain=ERROR_DOMAIN, metadata=error.details
-        )
-        detail = status.details.add()
+        info = ErrorInfo(reason=reason or "", domain=ERROR_DOMAIN, metadata=error.details)
         # google.rpc.Status details are the one place where the googleapis prefix is the rule.
-        detail.type_url = _ERROR_INFO_URL
-        detail.value = info.SerializeToString()
+        status.details.append(Any(type_url=_ERROR_INFO_URL, value=info.SerializeToString()))
     return status
 
 
-def from_status(status: status_pb2.Status) -> EngineError:
+def from_status(status: Status) -> EngineError:
     """The error that a non-OK Status stands for."""
     reason: str | None = None
     details: dict[str, str] = {}
     for detail in status.details:
         if detail.type_url == _ERROR_INFO_URL:
-            info = error_details_pb2.ErrorInfo.FromString(detail.value)
+            info = ErrorInfo.FromString(detail.value)
             if info.domain == ERROR_DOMAIN:
                 reason = info.reason or None
                 details = dict(info.metadata)

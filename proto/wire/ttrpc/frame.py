@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 HEADER: Final = struct.Struct(">IIBB")
 HEADER_SIZE: Final = HEADER.size

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import json
 import os
-import subprocess
 import sys
-from typing import Final
 
-from shim import bootstrap, forkserver, linux, options
-from shim.args import parse
-from wire.addresses import short_dir
-from wire.errors import EngineError
-from wire.gen.shim.task.v2 import shim_pb2
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Final
 
 _VERSION: Final = "0.1.0"
 _KILLED: Final = 137
@@ -22,12 +16,19 @@ _KILLED: Final = 137
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; the exit status."""
-    parsed = parse(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[-1:] == ["forkserver"]:
+        # Before anything else is imported: what is in memory here is in memory of each shim.
+        from shim import forkserver
+
+        forkserver.run(*([int(given[1])] if given[0] == "-socket" else []))
+        return 0
+    from shim.args import parse
+    from wire.errors import EngineError
+
+    parsed = parse(given)
     if parsed.version:
         sys.stdout.write(f"containerd-shim-dockyard-v1:\n  Version: {_VERSION}\n")
-        return 0
-    if parsed.verb == "forkserver":
-        forkserver.run(*([int(parsed.socket)] if parsed.socket else []))
         return 0
     if parsed.verb is None or not parsed.id or not parsed.namespace:
         sys.stderr.write("containerd-shim-dockyard-v1: a verb, -id and -namespace are needed\n")
@@ -45,17 +46,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _start(parsed: argparse.Namespace) -> None:
     """The standard contract: the address on standard output. containerd runs us in the bundle."""
+    from shim import bootstrap
+    from wire.addresses import shim_socket, short_dir
+
     # Input holds the options that Create brings again.
     bundle = os.getcwd()
     address = parsed.address
+    socket_dir = short_dir(os.environ.get("DOCKYARD_SOCKET_ROOT") or "/run/containerd")
     request = bootstrap.Request(
-        container_id=parsed.id,
         namespace=parsed.namespace,
         bundle=bundle,
-        grpc_address=address,
         ttrpc_address=os.environ.get("TTRPC_ADDRESS") or f"{address}.ttrpc",
-        socket_dir=short_dir(os.environ.get("DOCKYARD_SOCKET_ROOT") or "/run/containerd"),
-        debug=parsed.debug,
+        socket_dir=socket_dir,
+        socket_path=shim_socket(socket_dir, address, parsed.namespace, parsed.id),
     )
     sys.stdout.write(bootstrap.start(request).address)
     sys.stdout.flush()
@@ -63,6 +66,14 @@ def _start(parsed: argparse.Namespace) -> None:
 
 def _delete(parsed: argparse.Namespace) -> None:
     """Clean up after a shim that has died; the DeleteResponse on standard output."""
+    import contextlib
+    import json
+    import subprocess
+    import time
+
+    from shim import linux, messages, options
+    from wire.gen.shim.task.v2.shim_msg import DeleteResponse
+
     bundle = parsed.bundle or os.getcwd()
     found = options.resolve(parsed.namespace)
     subprocess.run(
@@ -73,14 +84,14 @@ def _delete(parsed: argparse.Namespace) -> None:
         check=False,
     )
     linux.unmount_all(f"{bundle}/rootfs")
-    response = shim_pb2.DeleteResponse(exit_status=_KILLED)
+    response = DeleteResponse(exit_status=_KILLED)
     with contextlib.suppress(OSError, ValueError), open(f"{bundle}/exit.json", "rb") as file:
         record = json.load(file)
         response.exit_status = record["exit_status"]
         response.pid = record["pid"]
-        response.exited_at.FromNanoseconds(record["exited_at_ns"])
+        response.exited_at = messages.timestamp(record["exited_at_ns"])
     if not response.HasField("exited_at"):
-        response.exited_at.GetCurrentTime()
+        response.exited_at = messages.timestamp(time.time_ns())
     sys.stdout.buffer.write(response.SerializeToString())
     sys.stdout.flush()
 

@@ -8,44 +8,40 @@ import gc
 import os
 import signal
 import socket
-from dataclasses import dataclass
 
 from shim.server import Settings, serve
-from wire import telemetry
-from wire.addresses import ensure_dir, shim_socket
 from wire.atomic import write_atomic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Who asks for a shim, for what."""
+    """Who asks for a shim, for what. ``socket_path`` is where the shim is to listen, ``socket_dir`` holds its other sockets."""
 
-    container_id: str
-    namespace: str
-    bundle: str
-    grpc_address: str
-    ttrpc_address: str
-    socket_dir: str
-    group: str = ""
-    debug: bool = False
+    __slots__ = ("bundle", "namespace", "socket_dir", "socket_path", "ttrpc_address")
+
+    def __init__(
+        self, *, namespace: str, bundle: str, ttrpc_address: str, socket_dir: str, socket_path: str
+    ) -> None:
+        self.namespace = namespace
+        self.bundle = bundle
+        self.ttrpc_address = ttrpc_address
+        self.socket_dir = socket_dir
+        self.socket_path = socket_path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """Where the new shim answers."""
 
-    address: str
-    pid: int
+    __slots__ = ("address", "pid")
+
+    def __init__(self, address: str, pid: int) -> None:
+        self.address = address
+        self.pid = pid
 
 
 def start(request: Request) -> Started:
     """Fork a shim that serves; returns in the caller once its socket listens."""
-    path = shim_socket(
-        ensure_dir(request.socket_dir),
-        request.grpc_address,
-        request.namespace,
-        request.group or request.container_id,
-    )
+    path = request.socket_path
+    os.makedirs(request.socket_dir, mode=0o700, exist_ok=True)
     listener = _listen(path)
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
@@ -65,7 +61,7 @@ def start(request: Request) -> Started:
     address = f"unix://{path}"
     write_atomic(f"{request.bundle}/shim.pid", str(pid).encode(), 0o644)
     write_atomic(f"{request.bundle}/address", address.encode(), 0o644)
-    return Started(address=address, pid=pid)
+    return Started(address, pid)
 
 
 def _listen(path: str) -> socket.socket:
@@ -98,7 +94,6 @@ def _become_shim(listener: socket.socket, path: str, request: Request) -> None:
         os.set_inheritable(3, False)
         listener.detach()
         os.closerange(4, 1024)
-        telemetry.configure("shim", "debug" if request.debug else "info")
         # What was made before the fork stays shared with the parent as long as nobody touches it.
         gc.freeze()
         serve(

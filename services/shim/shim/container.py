@@ -5,19 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import logging
 import os
 import socket
-from collections.abc import Callable
-from typing import Any
-
-from google.protobuf.message import Message
 
 from shim import linux
 from shim.cgroups import usage
-from shim.exits import Exit, Exits
-from shim.loop import Future, Loop
-from shim.options import Options
 from shim.process import Phase, Process
 from shim.runtime_cli import RuntimeCli
 from shim.stdio import uri
@@ -31,10 +23,17 @@ from wire.errors import (
     NotFound,
 )
 
-logger = logging.getLogger(__name__)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
+    from shim.exits import Exit, Exits
+    from shim.loop import Future, Loop
+    from shim.options import Options
+    from wire.codec import Message
 
-OnExit = Callable[[Process], None]
+    OnExit = Callable[[Process], None]
 
 
 class Container:

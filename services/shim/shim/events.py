@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 import time
 from collections import deque
-from typing import Final
 
-from google.protobuf.message import Message
-
-from shim.loop import HANGUP, READ, Loop
-from wire import namespaces, typeurl
-from wire.gen.containerd.types import event_pb2
-from wire.gen.shim.events.v1 import events_pb2
-from wire.gen.shim.ttrpc import request_pb2
+from shim.loop import HANGUP, READ
+from shim.messages import pack, timestamp
+from wire.gen.containerd.types.event_msg import Envelope
+from wire.gen.shim.events.v1.events_msg import ForwardRequest
+from wire.gen.shim.ttrpc.request_msg import KeyValue, Request
 from wire.ttrpc import frame
 
-logger = logging.getLogger(__name__)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from shim.loop import Loop
+    from wire.codec import Message
+
+_NAMESPACE: Final = "containerd-namespace-ttrpc"
 
 _SERVICE: Final = "containerd.services.events.ttrpc.v1.Events"
 _LIMIT: Final = 4096
@@ -60,18 +63,20 @@ class Publisher:
 
     def publish(self, event: Message) -> None:
         """Queue an event; its topic follows from its type."""
-        topic = _TOPICS[event.DESCRIPTOR.name]
-        envelope = event_pb2.Envelope(
-            namespace=self._namespace, topic=topic, event=typeurl.pack(event)
+        topic = _TOPICS[type(event).__name__]
+        envelope = Envelope(
+            timestamp=timestamp(time.time_ns()),
+            namespace=self._namespace,
+            topic=topic,
+            event=pack(event),
         )
-        envelope.timestamp.FromNanoseconds(time.time_ns())
-        request = events_pb2.ForwardRequest(envelope=envelope)
-        call = request_pb2.Request(
+        request = ForwardRequest(envelope=envelope)
+        call = Request(
             service=_SERVICE,
             method="Forward",
             payload=request.SerializeToString(),
             timeout_nano=10_000_000_000,
-            metadata=[request_pb2.KeyValue(key=namespaces.TTRPC_HEADER, value=self._namespace)],
+            metadata=[KeyValue(key=_NAMESPACE, value=self._namespace)],
         )
         if len(self._queue) >= _LIMIT:
             self._drop_one()

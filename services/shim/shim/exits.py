@@ -10,18 +10,26 @@ import os
 import signal
 import socket
 import time
-from typing import Final, NamedTuple
 
-from shim.loop import READ, Future, Loop
+from shim.loop import READ, Future
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from shim.loop import Loop
 
 _SIGNAL_BASE: Final = 128
 
 
-class Exit(NamedTuple):
+class Exit:
     """How a process ended, in a shell's terms (128 and the signal), and when (nanoseconds since 1970)."""
 
-    status: int
-    at: int
+    __slots__ = ("at", "status")
+
+    def __init__(self, status: int, at: int) -> None:
+        self.status = status
+        self.at = at
 
 
 class Exits:
@@ -58,6 +66,13 @@ class Exits:
         else:
             self._waiting[pid] = future
         return future
+
+    def close(self) -> None:
+        """Stop listening for the ends of children."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for end in self._ends:
+            end.close()
 
     def _woken(self, _events: int) -> None:
         self._ends[0].recv(4096)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from typing import Any, Final
 
 from shim import bootstrap
 from wire.errors import EngineError, InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 _LIMIT: Final = 1 << 16
 _CHANNEL: Final = 3
@@ -23,7 +26,9 @@ def run(descriptor: int = _CHANNEL) -> None:
     # Loaded before the first fork, so that no shim pays for it.
     import ctypes  # noqa: F401
 
-    from wire.gen.containerd.cgroups.v1 import metrics_pb2  # noqa: F401
+    from shim.rehearsal import rehearse
+
+    rehearse()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -50,14 +55,11 @@ def _parse(data: bytes) -> bootstrap.Request:
     try:
         fields = json.loads(data)
         return bootstrap.Request(
-            container_id=fields["id"],
             namespace=fields["namespace"],
             bundle=fields["bundle"],
-            grpc_address=fields["grpc_address"],
             ttrpc_address=fields["ttrpc_address"],
             socket_dir=fields["socket_dir"],
-            group=fields.get("group", ""),
-            debug=bool(fields.get("debug")),
+            socket_path=fields["socket_path"],
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidArgument(f"forkserver request: {error}") from error

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _MNT_DETACH: Final = 2

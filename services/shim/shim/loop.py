@@ -7,23 +7,36 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Final, Generic, TypeVar
 
-logger = logging.getLogger(__name__)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+    from typing import Any, Final, Generic, TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
+
+    class _Outcome(Generic[T]):
+        __slots__ = ()
+else:
+    # What Generic would be at run time, without the typing module.
+    T = None
+
+    class _Outcome:
+        __slots__ = ()
+
+        def __class_getitem__(cls, _item: object) -> type:
+            return cls
+
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 HANGUP: Final = select.EPOLLHUP | select.EPOLLERR
 
 
-class Future(Generic[T]):
+class Future(_Outcome[T]):
     """A result that comes later. Completed once; completing it again is ignored."""
 
     __slots__ = ("_error", "_result", "_waiters", "done")
@@ -135,6 +148,10 @@ class Loop:
     def stop(self) -> None:
         """End ``run`` after the current round."""
         self._running = False
+
+    def close(self) -> None:
+        """Give the kernel's part back."""
+        self._epoll.close()
 
     def _run_ready(self) -> None:
         while self._ready:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from dataclasses import dataclass
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _DEFAULT_BINARY: Final = "dockyard-runtime"
 _DEFAULT_ROOT: Final = "/run/dockyard/runtime"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What ``containerd.runc.v1.Options`` says, with defaults filled in."""
 
-    binary: str
-    root: str
-    systemd_cgroup: bool = False
-    no_pivot_root: bool = False
-    no_new_keyring: bool = False
+    __slots__ = ("binary", "no_new_keyring", "no_pivot_root", "root", "systemd_cgroup")
+
+    def __init__(
+        self,
+        *,
+        binary: str,
+        root: str,
+        systemd_cgroup: bool = False,
+        no_pivot_root: bool = False,
+        no_new_keyring: bool = False,
+    ) -> None:
+        self.binary = binary
+        self.root = root
+        self.systemd_cgroup = systemd_cgroup
+        self.no_pivot_root = no_pivot_root
+        self.no_new_keyring = no_new_keyring
 
 
 def resolve(
@@ -44,6 +55,5 @@ def resolve(
 
 def _default_binary() -> str:
     beside = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), _DEFAULT_BINARY)
-    return (
-        beside if os.access(beside, os.X_OK) else shutil.which(_DEFAULT_BINARY) or _DEFAULT_BINARY
-    )
+    # A bare name is looked up in PATH by posix_spawnp.
+    return beside if os.access(beside, os.X_OK) else _DEFAULT_BINARY

@@ -5,41 +5,59 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import dataclass, field
-from enum import StrEnum
 
-from shim.exits import Exit
 from shim.loop import Future
-from shim.stdio.streams import Streams
 from wire.atomic import write_atomic
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
-class Phase(StrEnum):
-    """Where a process is in its life."""
-
-    ADDED = "added"
-    CREATED = "created"
-    RUNNING = "running"
-    STOPPED = "stopped"
+    from shim.exits import Exit
+    from shim.stdio.streams import Streams
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+class Phase:
+    """Where a process is in its life. Plain words: an enum would cost every container memory."""
+
+    ADDED: Final = "added"
+    CREATED: Final = "created"
+    RUNNING: Final = "running"
+    STOPPED: Final = "stopped"
+
+
 class Process:
-    """What is known about one process; ``exec_id`` is empty for the container's own."""
+    """What is known about one process; ``exec_id`` is empty for the container's own, ``phase`` is one of ``Phase``."""
 
-    exec_id: str
-    bundle: str
-    terminal: bool
-    stdin: str
-    stdout: str
-    stderr: str
-    streams: Streams
-    spec: bytes = b""
-    pid: int = 0
-    phase: Phase = Phase.ADDED
-    exit: Exit | None = None
-    oom_killed: bool = False
-    exited: Future[Exit] = field(default_factory=Future)
+    __slots__ = (
+        "bundle", "exec_id", "exit", "exited", "oom_killed", "phase", "pid", "spec", "stderr",
+        "stdin", "stdout", "streams", "terminal",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        exec_id: str,
+        bundle: str,
+        terminal: bool,
+        stdin: str,
+        stdout: str,
+        stderr: str,
+        streams: Streams,
+    ) -> None:
+        self.exec_id = exec_id
+        self.bundle = bundle
+        self.terminal = terminal
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.streams = streams
+        self.spec = b""
+        self.pid = 0
+        self.phase: str = Phase.ADDED
+        self.exit: Exit | None = None
+        self.oom_killed = False
+        self.exited: Future[Exit] = Future()
 
     @property
     def record_path(self) -> str:

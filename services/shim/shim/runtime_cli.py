@@ -6,10 +6,7 @@ import contextlib
 import json
 import os
 import signal
-from typing import Any, Final
 
-from shim.exits import Exits
-from shim.options import Options
 from wire.errors import (
     AlreadyExists,
     EngineError,
@@ -18,6 +15,13 @@ from wire.errors import (
     InvalidArgument,
     NotFound,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+    from shim.exits import Exits
+    from shim.options import Options
 
 _KINDS: Final[dict[str, type[EngineError]]] = {
     "not_found": NotFound,

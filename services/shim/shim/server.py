@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import socket
-from dataclasses import dataclass
-from typing import Any, Final
 
-from google.protobuf.message import Message
-
-from shim import linux
+from shim import linux, log
 from shim.events import Publisher
 from shim.exits import Exits
-from shim.loop import HANGUP, READ, WRITE, Future, Loop
+from shim.loop import HANGUP, READ, WRITE, Loop
 from shim.task_service import TaskService
 from wire.errors import EngineError, Internal
-from wire.ttrpc.connection import Call, Connection
+from wire.ttrpc.connection import Connection
 
-logger = logging.getLogger(__name__)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+    from shim.loop import Future
+    from wire.codec import Message
+    from wire.ttrpc.connection import Call
 
 _CHUNK: Final = 65536
 _GOODBYE: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What a shim must know to serve."""
 
-    namespace: str
-    socket_dir: str
-    address: str
-    ttrpc_address: str
+    __slots__ = ("address", "namespace", "socket_dir", "ttrpc_address")
+
+    def __init__(
+        self, *, namespace: str, socket_dir: str, address: str, ttrpc_address: str
+    ) -> None:
+        self.namespace = namespace
+        self.socket_dir = socket_dir
+        self.address = address
+        self.ttrpc_address = ttrpc_address
 
 
 def serve(listener: socket.socket, settings: Settings) -> None:
@@ -72,13 +77,13 @@ def serve(listener: socket.socket, settings: Settings) -> None:
     def accept(_events: int) -> None:
         with contextlib.suppress(OSError):
             connection, _ = listener.accept()
-            _Session(loop, connection, service)
+            Session(loop, connection, service)
 
     loop.watch(listener.fileno(), READ, accept)
     loop.run()
 
 
-class _Session:
+class Session:
     """One ttrpc connection."""
 
     def __init__(self, loop: Loop, connection: socket.socket, service: TaskService) -> None:
@@ -128,8 +133,8 @@ class _Session:
             result = answer.result()
         except EngineError as error:
             result = error
-        except Exception as error:
-            logger.exception("call failed", extra={"method": call.method})
+        except Exception as error:  # noqa: BLE001 - the caller must get an answer
+            log.exception("call failed", method=call.method)
             result = Internal(f"{call.method}: {error}")
         self._send(self._protocol.response(call.stream_id, result))
 

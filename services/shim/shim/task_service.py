@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
 
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import DecodeError, Message
-
+from shim import messages
 from shim import options as shim_options
 from shim.container import Container, decode_mounts
-from shim.events import Publisher
-from shim.exits import Exits
-from shim.loop import Future, Loop
-from shim.process import Phase, Process
-from wire import typeurl
+from shim.process import Phase
+from wire.codec import DecodeError
 from wire.errors import InvalidArgument, NotFound, NotImplementedYet
-from wire.gen.containerd.events import task_pb2 as events
-from wire.gen.containerd.types.runc.options import oci_pb2
-from wire.gen.containerd.types.task import task_pb2
-from wire.gen.shim.task.v2 import shim_pb2 as v2
-from wire.gen.shim.task.v3 import shim_pb2 as v3
+from wire.gen.containerd.events import task_msg as events
+from wire.gen.containerd.types.runc.options import oci_msg
+from wire.gen.containerd.types.task import task_msg
+from wire.gen.google.protobuf.empty_msg import Empty
+from wire.gen.shim.task.v2 import shim_msg
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any, Final
+
+    from shim.events import Publisher
+    from shim.exits import Exits
+    from shim.loop import Future, Loop
+    from shim.process import Process
+    from wire.codec import Message
+
+    Answer = Coroutine[Future[Any], None, Message]
 
 _STATUS: Final = {
-    Phase.ADDED: task_pb2.CREATED,
-    Phase.CREATED: task_pb2.CREATED,
-    Phase.RUNNING: task_pb2.RUNNING,
-    Phase.STOPPED: task_pb2.STOPPED,
+    Phase.ADDED: task_msg.CREATED,
+    Phase.CREATED: task_msg.CREATED,
+    Phase.RUNNING: task_msg.RUNNING,
+    Phase.STOPPED: task_msg.STOPPED,
 }
-SERVICES: Final = {"containerd.task.v2.Task": v2, "containerd.task.v3.Task": v3}
+# Version 3 has the messages of version 2 under another package name, which is not on the wire.
+SERVICES: Final = frozenset({"containerd.task.v2.Task", "containerd.task.v3.Task"})
 _OPTIONS: Final = "containerd.runc.v1.Options"
 _TYPED_OPTIONS: Final = "runtimeoptions.v1.Options"
-
-Answer = Coroutine[Future[Any], None, Message]
 
 
 class TaskService:
@@ -59,16 +64,15 @@ class TaskService:
 
     def dispatch(self, service: str, method: str, payload: bytes) -> Answer:
         """The coroutine that answers a call; raises NotImplementedYet and InvalidArgument."""
-        module = SERVICES.get(service)
         handler = _METHODS.get(method)
-        if module is None or handler is None:
+        if service not in SERVICES or handler is None:
             raise NotImplementedYet(f"/{service}/{method} is not implemented")
-        name, function = handler
+        request_type, function = handler
         try:
-            request = getattr(module, name).FromString(payload)
+            request = request_type.FromString(payload)
         except DecodeError:
             raise InvalidArgument(f"{method}: request is malformed") from None
-        return function(self, request, module)
+        return function(self, request)
 
     def _container(self, container_id: str) -> Container:
         found = self._containers.get(container_id)
@@ -86,11 +90,11 @@ class TaskService:
             id=process.exec_id or container.container_id,
             pid=process.pid,
             exit_status=ended.status,
+            exited_at=messages.timestamp(ended.at),
         )
-        event.exited_at.FromNanoseconds(ended.at)
         self._publisher.publish(event)
 
-    async def create(self, request: Any, module: Any) -> Message:
+    async def create(self, request: Any) -> Message:
         """Create the container."""
         if request.id in self._containers:
             raise InvalidArgument(f"container {request.id} exists in this shim")
@@ -130,9 +134,9 @@ class TaskService:
             pid=pid,
         )
         self._publisher.publish(event)
-        return module.CreateTaskResponse(pid=pid)  # type: ignore[no-any-return]
+        return shim_msg.CreateTaskResponse(pid=pid)
 
-    async def start(self, request: Any, module: Any) -> Message:
+    async def start(self, request: Any) -> Message:
         """Start the container's process, or an exec."""
         container = self._container(request.id)
         if request.exec_id:
@@ -143,16 +147,16 @@ class TaskService:
         else:
             pid = await container.start()
             self._publisher.publish(events.TaskStart(container_id=request.id, pid=pid))
-        return module.StartResponse(pid=pid)  # type: ignore[no-any-return]
+        return shim_msg.StartResponse(pid=pid)
 
-    async def state(self, request: Any, module: Any) -> Message:
+    async def state(self, request: Any) -> Message:
         """What is known about a process."""
         container = self._container(request.id)
         process = container.process(request.exec_id)
         status = _STATUS[process.phase]
         if container.paused and process.phase is Phase.RUNNING:
-            status = task_pb2.PAUSED
-        response = module.StateResponse(
+            status = task_msg.PAUSED
+        response = shim_msg.StateResponse(
             id=process.exec_id or request.id,
             bundle=container.bundle,
             pid=process.pid,
@@ -164,59 +168,58 @@ class TaskService:
             exec_id=process.exec_id,
         )
         _put_exit(response, process)
-        return response  # type: ignore[no-any-return]
+        return response
 
-    async def delete(self, request: Any, module: Any) -> Message:
+    async def delete(self, request: Any) -> Message:
         """Remove what has stopped."""
         container = self._container(request.id)
         process = await container.delete(request.exec_id)
-        response = module.DeleteResponse(pid=process.pid)
+        response = shim_msg.DeleteResponse(pid=process.pid)
         _put_exit(response, process)
         if not request.exec_id:
             del self._containers[request.id]
             event = events.TaskDelete(
                 container_id=request.id, pid=process.pid, exit_status=response.exit_status
             )
-            event.exited_at.CopyFrom(response.exited_at)
+            event.exited_at = response.exited_at
             self._publisher.publish(event)
-        return response  # type: ignore[no-any-return]
+        return response
 
-    async def pids(self, request: Any, module: Any) -> Message:
+    async def pids(self, request: Any) -> Message:
         """All processes."""
         container = self._container(request.id)
-        response = module.PidsResponse()
+        response = shim_msg.PidsResponse()
         by_pid = {process.pid: process for process in container.execs.values()}
         for pid in container.pids():
-            entry = response.processes.add(pid=pid)
+            entry = task_msg.ProcessInfo(pid=pid)
             if pid in by_pid:
-                entry.info.CopyFrom(
-                    typeurl.pack(oci_pb2.ProcessDetails(exec_id=by_pid[pid].exec_id))
-                )
-        return response  # type: ignore[no-any-return]
+                entry.info = messages.pack(oci_msg.ProcessDetails(exec_id=by_pid[pid].exec_id))
+            response.processes.append(entry)
+        return response
 
-    async def pause(self, request: Any, module: Any) -> Message:
+    async def pause(self, request: Any) -> Message:
         """Freeze."""
         await self._container(request.id).pause(paused=True)
         self._publisher.publish(events.TaskPaused(container_id=request.id))
         return Empty()
 
-    async def resume(self, request: Any, module: Any) -> Message:
+    async def resume(self, request: Any) -> Message:
         """Thaw."""
         await self._container(request.id).pause(paused=False)
         self._publisher.publish(events.TaskResumed(container_id=request.id))
         return Empty()
 
-    async def checkpoint(self, request: Any, module: Any) -> Message:
+    async def checkpoint(self, request: Any) -> Message:
         """Refused."""
         raise NotImplementedYet("checkpoint is not implemented")
 
-    async def kill(self, request: Any, module: Any) -> Message:
+    async def kill(self, request: Any) -> Message:
         """Send a signal."""
         container = self._container(request.id)
         await container.kill(request.exec_id, request.signal, everything=request.all)
         return Empty()
 
-    async def exec(self, request: Any, module: Any) -> Message:
+    async def exec(self, request: Any) -> Message:
         """Add an exec."""
         self._container(request.id).add_exec(
             request.exec_id,
@@ -231,47 +234,45 @@ class TaskService:
         )
         return Empty()
 
-    async def resize_pty(self, request: Any, module: Any) -> Message:
+    async def resize_pty(self, request: Any) -> Message:
         """Resize a terminal."""
         process = self._container(request.id).process(request.exec_id)
         process.streams.resize(request.width, request.height)
         return Empty()
 
-    async def close_io(self, request: Any, module: Any) -> Message:
+    async def close_io(self, request: Any) -> Message:
         """End a process's input."""
         if request.stdin:
             self._container(request.id).process(request.exec_id).streams.close_input()
         return Empty()
 
-    async def update(self, request: Any, module: Any) -> Message:
+    async def update(self, request: Any) -> Message:
         """Change limits."""
         await self._container(request.id).update(request.resources.value)
         return Empty()
 
-    async def wait(self, request: Any, module: Any) -> Message:
+    async def wait(self, request: Any) -> Message:
         """Answer when a process has ended."""
         container = self._container(request.id)
         process = container.process(request.exec_id)
         await process.exited
-        response = module.WaitResponse()
+        response = shim_msg.WaitResponse()
         _put_exit(response, process)
-        return response  # type: ignore[no-any-return]
+        return response
 
-    async def stats(self, request: Any, module: Any) -> Message:
+    async def stats(self, request: Any) -> Message:
         """Resource usage."""
-        return module.StatsResponse(  # type: ignore[no-any-return]
-            stats=typeurl.pack(self._container(request.id).metrics())
-        )
+        return shim_msg.StatsResponse(stats=messages.pack(self._container(request.id).metrics()))
 
-    async def connect(self, request: Any, module: Any) -> Message:
+    async def connect(self, request: Any) -> Message:
         """Who serves."""
         container = self._containers.get(request.id)
         process = container.init if container else None
-        return module.ConnectResponse(  # type: ignore[no-any-return]
+        return shim_msg.ConnectResponse(
             shim_pid=os.getpid(), task_pid=process.pid if process else 0
         )
 
-    async def shutdown(self, request: Any, module: Any) -> Message:
+    async def shutdown(self, request: Any) -> Message:
         """End the shim when it has nothing left."""
         if request.now:
             for container in tuple(self._containers.values()):
@@ -282,41 +283,41 @@ class TaskService:
         return Empty()
 
 
-_METHODS: Final[dict[str, tuple[str, Callable[[TaskService, Any, Any], Answer]]]] = {
-    "Create": ("CreateTaskRequest", TaskService.create),
-    "Start": ("StartRequest", TaskService.start),
-    "State": ("StateRequest", TaskService.state),
-    "Delete": ("DeleteRequest", TaskService.delete),
-    "Pids": ("PidsRequest", TaskService.pids),
-    "Pause": ("PauseRequest", TaskService.pause),
-    "Resume": ("ResumeRequest", TaskService.resume),
-    "Checkpoint": ("CheckpointTaskRequest", TaskService.checkpoint),
-    "Kill": ("KillRequest", TaskService.kill),
-    "Exec": ("ExecProcessRequest", TaskService.exec),
-    "ResizePty": ("ResizePtyRequest", TaskService.resize_pty),
-    "CloseIO": ("CloseIORequest", TaskService.close_io),
-    "Update": ("UpdateTaskRequest", TaskService.update),
-    "Wait": ("WaitRequest", TaskService.wait),
-    "Stats": ("StatsRequest", TaskService.stats),
-    "Connect": ("ConnectRequest", TaskService.connect),
-    "Shutdown": ("ShutdownRequest", TaskService.shutdown),
+_METHODS: Final[dict[str, tuple[type[Message], Callable[[TaskService, Any], Answer]]]] = {
+    "Create": (shim_msg.CreateTaskRequest, TaskService.create),
+    "Start": (shim_msg.StartRequest, TaskService.start),
+    "State": (shim_msg.StateRequest, TaskService.state),
+    "Delete": (shim_msg.DeleteRequest, TaskService.delete),
+    "Pids": (shim_msg.PidsRequest, TaskService.pids),
+    "Pause": (shim_msg.PauseRequest, TaskService.pause),
+    "Resume": (shim_msg.ResumeRequest, TaskService.resume),
+    "Checkpoint": (shim_msg.CheckpointTaskRequest, TaskService.checkpoint),
+    "Kill": (shim_msg.KillRequest, TaskService.kill),
+    "Exec": (shim_msg.ExecProcessRequest, TaskService.exec),
+    "ResizePty": (shim_msg.ResizePtyRequest, TaskService.resize_pty),
+    "CloseIO": (shim_msg.CloseIORequest, TaskService.close_io),
+    "Update": (shim_msg.UpdateTaskRequest, TaskService.update),
+    "Wait": (shim_msg.WaitRequest, TaskService.wait),
+    "Stats": (shim_msg.StatsRequest, TaskService.stats),
+    "Connect": (shim_msg.ConnectRequest, TaskService.connect),
+    "Shutdown": (shim_msg.ShutdownRequest, TaskService.shutdown),
 }
 
 
 def _put_exit(response: Any, process: Process) -> None:
     if process.exit is not None:
         response.exit_status = process.exit.status
-        response.exited_at.FromNanoseconds(process.exit.at)
+        response.exited_at = messages.timestamp(process.exit.at)
 
 
 def _options(namespace: str, packed: Any) -> shim_options.Options:
-    name = typeurl.name(packed)
+    name = messages.name(packed)
     if not name or name == _TYPED_OPTIONS:
         return shim_options.resolve(namespace)
     if name != _OPTIONS:
         raise InvalidArgument(f"runtime options of type {name} are not understood")
     try:
-        given = oci_pb2.Options.FromString(packed.value)
+        given = oci_msg.Options.FromString(packed.value)
     except DecodeError as error:
         raise InvalidArgument(f"runtime options are malformed: {error}") from error
     return shim_options.resolve(

@@ -18,7 +18,7 @@ from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 
 from containerd.tasks.shim_log import ShimLog, has_log
-from wire.addresses import ensure_dir, short_dir
+from wire.addresses import ensure_dir, shim_socket, short_dir
 from wire.atomic import write_atomic
 from wire.errors import ErrorKind, Internal, NotFound, Unavailable
 from wire.gen.containerd.types.introspection_pb2 import RuntimeInfo
@@ -154,14 +154,13 @@ class ShimStarter:
     async def _fork(self, namespace: str, container_id: str, bundle: str, group: str) -> str:
         settings = self._settings
         request = {
-            "id": container_id,
             "namespace": namespace,
             "bundle": bundle,
-            "grpc_address": settings.address,
             "ttrpc_address": settings.ttrpc_address,
             "socket_dir": settings.socket_dir,
-            "debug": settings.debug,
-            "group": group,
+            "socket_path": shim_socket(
+                settings.socket_dir, settings.address, namespace, group or container_id
+            ),
         }
         async with self._lock:
             try:

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
-from typing import Final
 
-from google.protobuf.message import Message
+from wire.codec import UNSIGNED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from wire.codec import Message
 
 _ROOT: Final = "/sys/fs/cgroup"
 
 
-@dataclass(frozen=True, slots=True)
 class Groups:
     """The directories of one container: by controller on v1, under ``""`` on v2."""
 
-    paths: dict[str, str] = field(default_factory=dict)
+    __slots__ = ("paths",)
+
+    def __init__(self, paths: dict[str, str] | None = None) -> None:
+        self.paths = paths or {}
 
     @property
     def unified(self) -> bool:
@@ -84,9 +90,9 @@ def metrics(groups: Groups) -> Message:
 
 
 def _split(groups: Groups) -> Message:
-    from wire.gen.containerd.cgroups.v1 import metrics_pb2
+    from wire.gen.containerd.cgroups.v1.metrics_msg import BlkIOEntry, Metrics
 
-    found = metrics_pb2.Metrics()
+    found = Metrics()
     found.pids.current = groups.number("pids", "pids.current")
     limit = groups.number("pids", "pids.max")
     found.pids.limit = 0 if limit == (1 << 64) - 1 else limit
@@ -107,24 +113,21 @@ def _split(groups: Groups) -> Message:
         entry.max = groups.number("memory", f"{prefix}.max_usage_in_bytes")
         entry.limit = groups.number("memory", f"{prefix}.limit_in_bytes")
         entry.failcnt = groups.number("memory", f"{prefix}.failcnt")
-    known = found.memory.DESCRIPTOR.fields_by_name
-    for key, value in groups.table("memory", "memory.stat").items():
-        if key in known and known[key].message_type is None:
-            setattr(found.memory, key, value)
+    _copy_numbers(found.memory, groups.table("memory", "memory.stat"))
     for line in groups.read("blkio", "blkio.throttle.io_service_bytes").splitlines():
         words = line.split()
         if len(words) == 3:
             major, _, minor = words[0].partition(":")
-            found.blkio.io_service_bytes_recursive.add(
-                major=int(major), minor=int(minor), op=words[1], value=int(words[2])
+            found.blkio.io_service_bytes_recursive.append(
+                BlkIOEntry(major=int(major), minor=int(minor), op=words[1], value=int(words[2]))
             )
     return found
 
 
 def _unified(groups: Groups) -> Message:
-    from wire.gen.containerd.cgroups.v2 import metrics_pb2
+    from wire.gen.containerd.cgroups.v2.metrics_msg import Metrics
 
-    found = metrics_pb2.Metrics()
+    found = Metrics()
     found.pids.current = groups.number("", "pids.current")
     found.pids.limit = groups.number("", "pids.max")
     cpu = groups.table("", "cpu.stat")
@@ -141,8 +144,12 @@ def _unified(groups: Groups) -> Message:
     found.memory.usage_limit = groups.number("", "memory.max")
     found.memory.swap_usage = groups.number("", "memory.swap.current")
     found.memory.swap_limit = groups.number("", "memory.swap.max")
-    known = found.memory.DESCRIPTOR.fields_by_name
-    for key, value in groups.table("", "memory.stat").items():
-        if key in known and known[key].message_type is None:
-            setattr(found.memory, key, value)
+    _copy_numbers(found.memory, groups.table("", "memory.stat"))
     return found
+
+
+def _copy_numbers(message: Message, table: dict[str, int]) -> None:
+    """Set the fields that the kernel's table names as we do."""
+    for name, kind, _, _ in message.FIELDS.values():
+        if kind == UNSIGNED and name in table:
+            setattr(message, name, table[name])

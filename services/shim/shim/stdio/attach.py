@@ -6,21 +6,23 @@ the client is gone.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
-import logging
 import os
 import socket
 import struct
-from collections.abc import Callable
-from typing import Any, Final
+from binascii import a2b_base64
 
-from shim.loop import HANGUP, READ, WRITE, Loop
-from shim.stdio.streams import Streams
+from shim.loop import HANGUP, READ, WRITE
 from wire.errors import EngineError, InvalidArgument, NotFound
 
-logger = logging.getLogger(__name__)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
+
+    from shim.loop import Loop
+    from shim.stdio.streams import Streams
 
 _CHUNK: Final = 65536
 _HIGH_WATER: Final = 1 << 20
@@ -60,7 +62,7 @@ class Client:
             self.finish()
             return
         streams.sinks.append(self)
-        early = base64.b64decode(request.get("early") or "")
+        early = a2b_base64(request.get("early") or "")
         if early and self._reading:
             self._input(early)
         self._watch()

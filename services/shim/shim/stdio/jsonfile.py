@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import time
-from collections.abc import Callable, Iterator
 from json.encoder import encode_basestring
-from typing import Final
 
-logger = logging.getLogger(__name__)
+from shim import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Final
 
 # Docker's copier splits longer lines into records whose text lacks the final newline.
 LONGEST: Final = 16384
@@ -123,9 +125,7 @@ class JsonFile:
                 view = view[written:]
         except OSError as error:
             if not self.dropped:
-                logger.warning(
-                    "log write failed", extra={"path": self._path, "error": error.strerror}
-                )
+                log.warning("log write failed", path=self._path, error=error.strerror)
             self.dropped += len(data)
 
     def _open(self) -> None:
@@ -146,9 +146,7 @@ class JsonFile:
                 os.truncate(self._path, 0)
             self._open()
         except OSError as error:
-            logger.warning(
-                "log rotation failed", extra={"path": self._path, "error": error.strerror}
-            )
+            log.warning("log rotation failed", path=self._path, error=error.strerror)
 
 
 def _pieces(line: bytes) -> Iterator[bytes]:

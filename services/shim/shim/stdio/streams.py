@@ -11,32 +11,37 @@ import os
 import socket
 import struct
 import termios
-from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
 
-from shim.loop import HANGUP, READ, WRITE, Loop
+from shim.loop import HANGUP, READ, WRITE
 from shim.stdio.jsonfile import JsonFile
-from shim.stdio.uri import Target
 from wire.errors import FailedPrecondition, InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final, Protocol
+
+    from shim.loop import Loop
+    from shim.stdio.uri import Target
+
+    class Sink(Protocol):
+        """Something that takes output."""
+
+        def write(self, stream: str, data: bytes) -> None:
+            """Take a chunk; buffers what it cannot pass on."""
+
+        @property
+        def full(self) -> bool:
+            """Whether reading should stop for it."""
+
+        def finish(self) -> None:
+            """No more output comes."""
+
 
 _CHUNK: Final = 65536
 # A drain at exit takes what is in the pipe; a grandchild that goes on writing is not waited for.
 _DRAIN_LIMIT: Final = 4 << 20
-
-
-class Sink(Protocol):
-    """Something that takes output."""
-
-    def write(self, stream: str, data: bytes) -> None:
-        """Take a chunk; buffers what it cannot pass on."""
-
-    @property
-    def full(self) -> bool:
-        """Whether reading should stop for it."""
-
-    def finish(self) -> None:
-        """No more output comes."""
 
 
 class LogSink:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit
-
 from wire.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 SCHEMES: Final = frozenset({"", "fifo", "file", "json-file", "attach"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where a stream goes: ``scheme`` is empty for none, ``fifo`` for a bare path."""
 
-    scheme: str = ""
-    path: str = ""
-    max_size: int = 0
-    max_file: int = 1
-    attach: str = ""
-    once: bool = False
+    __slots__ = ("attach", "max_file", "max_size", "once", "path", "scheme")
+
+    def __init__(
+        self,
+        *,
+        scheme: str = "",
+        path: str = "",
+        max_size: int = 0,
+        max_file: int = 1,
+        attach: str = "",
+        once: bool = False,
+    ) -> None:
+        self.scheme = scheme
+        self.path = path
+        self.max_size = max_size
+        self.max_file = max_file
+        self.attach = attach
+        self.once = once
 
 
 def parse(text: str) -> Target:
@@ -29,13 +40,17 @@ def parse(text: str) -> Target:
         return Target()
     if "://" not in text:
         return Target(scheme="fifo", path=text)
-    parts = urlsplit(text)
-    if parts.scheme not in SCHEMES:
-        raise InvalidArgument(f"stdio scheme {parts.scheme!r} is not supported")
-    values = {key: each[-1] for key, each in parse_qs(parts.query, keep_blank_values=True).items()}
+    scheme, _, rest = text.partition("://")
+    if scheme not in SCHEMES:
+        raise InvalidArgument(f"stdio scheme {scheme!r} is not supported")
+    path, _, query = rest.partition("?")
+    values = {}
+    for pair in query.split("&") if query else ():
+        key, _, value = pair.partition("=")
+        values[_decoded(key)] = _decoded(value)
     target = Target(
-        scheme=parts.scheme,
-        path=unquote(parts.path),
+        scheme=scheme,
+        path=_decoded(path),
         max_size=_number("max-size", values.pop("max-size", "0")),
         max_file=_number("max-file", values.pop("max-file", "1")),
         attach=values.pop("attach", ""),
@@ -44,6 +59,20 @@ def parse(text: str) -> Target:
     if values:
         raise InvalidArgument(f"stdio parameter {next(iter(values))!r} is not supported")
     return target
+
+
+def _decoded(text: str) -> str:
+    """Percent-decoding (RFC 3986), without urllib and all that it imports; ``+`` stays what it is."""
+    if "%" not in text:
+        return text
+    first, *rest = text.encode().split(b"%")
+    out = bytearray(first)
+    for piece in rest:
+        try:
+            out += bytes((int(piece[:2], 16),)) + piece[2:]
+        except ValueError:
+            raise InvalidArgument(f"stdio URI has a malformed escape: {text!r}") from None
+    return out.decode("utf-8", "surrogateescape")
 
 
 def _number(name: str, text: str) -> int:
