@@ -32,8 +32,8 @@ CAPABILITIES = [
 DEVICES = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1)]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here makes namespaces and mounts."""
+def skip_without_needs(items: list[pytest.Item], folder: Path) -> None:
+    """Mark the tests of a folder, and skip them where they cannot run: all of them make namespaces and mounts."""
     missing = None
     if os.geteuid() != 0:
         missing = "needs root"
@@ -42,10 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     elif shutil.which(PROGRAM) is None:
         missing = f"{PROGRAM} is not built"
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if folder in item.path.parents:
             item.add_marker(pytest.mark.root)
             if missing:
                 item.add_marker(pytest.mark.skip(reason=missing))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip_without_needs(items, Path(__file__).parent)
 
 
 def mount(kind: str, destination: str, *options: str, source: str | None = None) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from dockerd.spec.builder import DEFAULT_CAPABILITIES, MASKED, READ_ONLY, default_seccomp
+from dockerd.spec.capabilities import DEFAULT_CAPABILITIES
+from dockerd.spec.mounts import MASKED, READ_ONLY
+from dockerd.spec.seccomp import default_profile
 
 Config = dict[str, Any]
 APPLETS: Final = ("true", "sleep")
@@ -83,7 +85,7 @@ def _limited(rootfs: Path, cgroup: str) -> Config:
 
 def _filtered(rootfs: Path, cgroup: str) -> Config:
     config = _bare(rootfs, cgroup)
-    config["linux"]["seccomp"] = copy.deepcopy(default_seccomp(DEFAULT_CAPABILITIES))
+    config["linux"]["seccomp"] = copy.deepcopy(default_profile(DEFAULT_CAPABILITIES))
     return config
 
 
@@ -107,7 +109,7 @@ def _full(rootfs: Path, cgroup: str) -> Config:
     config["linux"] |= {
         "maskedPaths": list(MASKED),
         "readonlyPaths": list(READ_ONLY),
-        "seccomp": copy.deepcopy(default_seccomp(DEFAULT_CAPABILITIES)),
+        "seccomp": copy.deepcopy(default_profile(DEFAULT_CAPABILITIES)),
     }
     return config
 

@@ -7,6 +7,8 @@ import json
 from importlib import resources
 from typing import Any
 
+from dockerd.spec.sockets import socket_rules
+
 
 @functools.lru_cache(maxsize=64)
 def default_profile(names: tuple[str, ...]) -> dict[str, Any]:
@@ -17,18 +19,7 @@ def default_profile(names: tuple[str, ...]) -> dict[str, Any]:
         allowed += profile["capabilities"].get(capability, [])
     rules: list[dict[str, Any]] = [
         {"names": sorted(set(allowed)), "action": "SCMP_ACT_ALLOW"},
-        # Every address family but the one that talks to the hypervisor.
-        {
-            "names": ["socket"],
-            "action": "SCMP_ACT_ALLOW",
-            "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_LT"}],
-        },
-        {
-            "names": ["socket"],
-            "action": "SCMP_ACT_ALLOW",
-            "args": [{"index": 0, "value": 40, "op": "SCMP_CMP_GT"}],
-        },
-        {"names": ["socketcall"], "action": "SCMP_ACT_ALLOW"},
+        *socket_rules(),
         *(
             {
                 "names": ["personality"],

@@ -1,6 +1,7 @@
 //! Paths of the container: opened, or made, without ever leaving its root.
 
 use crate::error::{describe, Context, Error, Result};
+use crate::procfs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -55,6 +56,10 @@ pub(crate) fn ensure(root: impl AsFd, path: &Path, want: Want) -> Result<OwnedFd
             Err(_) => {}
         }
         let parent = open_directory(root.as_fd(), &done).map_err(|error| failed(&error))?;
+        // Nothing can be made there, and its links are no links to follow: they name descriptors of ours.
+        if sys::fs::filesystem_magic(&parent).is_ok_and(|magic| magic == procfs::MAGIC) {
+            return Err(failed(&io::Error::from_raw_os_error(libc::ENOENT)));
+        }
         let made = if todo.is_empty() && want == Want::File {
             let flags = libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_NOFOLLOW;
             sys::openat2::open_strict(&parent, Path::new(&name), flags, 0o644).map(drop)
