@@ -14,7 +14,9 @@ from tests.runtime.conftest import Box, alive
 
 def test_container_passes_through_its_states(box: Box) -> None:
     pid_file = box.directory / "pid"
-    box.create("sh", "-c", "echo ran; exec sleep 100", words=("--pid-file", str(pid_file)))
+    os.mkfifo(box.rootfs / "ran")
+    script = "echo ran; echo >/ran; exec sleep 100"
+    box.create("sh", "-c", script, words=("--pid-file", str(pid_file)))
     state = box.state()
     assert state["status"] == "created"
     assert state["id"] == box.name
@@ -23,6 +25,7 @@ def test_container_passes_through_its_states(box: Box) -> None:
     assert box.output() == ""
     box.ok("start", box.name)
     assert box.state()["status"] == "running"
+    assert (box.rootfs / "ran").read_text() == "\n"
     box.ok("kill", box.name, "KILL")
     box.wait()
     assert box.state()["status"] == "stopped"

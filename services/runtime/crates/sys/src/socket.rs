@@ -44,7 +44,8 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
             return Ok(received as usize);
         }
         let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
+        // A peer that closes with messages unread is reported once, before what it has sent itself: that is still there.
+        if !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionReset) {
             return Err(error);
         }
     }
