@@ -79,6 +79,7 @@ rust: ## The runtime's own checks: format and clippy where they are installed, u
 
 test: check test-deps bin rust ## Everything, from a fresh clone; needs root
 	$(VENV)/bin/pytest -q tests -m "not slow"
+	$(MAKE) test-cgroup2
 
 test-fresh: setup ## `make up` and friends on a fresh Debian 12 and 13, made by debootstrap; needs root
 	@command -v debootstrap >/dev/null || { $(APT_UPDATE) && $(APT_INSTALL) debootstrap; }

@@ -6,9 +6,12 @@ use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Seek};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Error>;
 
+/// How long processes in the kernel may take to come to a stop.
+const FREEZE_PATIENCE: Duration = Duration::from_secs(5);
 const ROOT: &str = "/sys/fs/cgroup";
 
 /// Make the directory and enable every controller for it, from the root down.
@@ -202,13 +205,19 @@ pub(crate) fn freeze(path: &Path, frozen: bool) -> Result<()> {
     let mut file = fs::File::open(&events).context(|| format!("open {}", events.display()))?;
     write(&path.join("cgroup.freeze"), if frozen { "1" } else { "0" })?;
     let wanted = format!("frozen {}", u8::from(frozen));
-    for _ in 0..100 {
+    let end = Instant::now() + FREEZE_PATIENCE;
+    loop {
         file.rewind().context(|| format!("read {}", events.display()))?;
         if BufReader::new(&file).lines().map_while(std::result::Result::ok).any(|line| line == wanted) {
             return Ok(());
         }
-        // cgroup.events raises POLLPRI; the time limit covers a change between the read and the wait.
-        sys::fs::wait_readable_for(file.as_fd(), 20).context(|| format!("wait for {}", events.display()))?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        // It raises POLLPRI when it has changed since it was read.
+        sys::fs::wait_changed_for(file.as_fd(), left.as_millis() as i32 + 1)
+            .context(|| format!("wait for {}", events.display()))?;
     }
     Err(Error { what: format!("freeze {}", path.display()), source: ErrorKind::TimedOut.into() })
 }

@@ -249,6 +249,20 @@ pub fn wait_readable_for(descriptor: impl AsFd, milliseconds: i32) -> io::Result
     }
 }
 
+/// Wait at most `milliseconds` until a file of the kernel that announces changes (such as `cgroup.events`) has changed
+/// since it was last read; false if it has not.
+///
+/// # Errors
+/// Those of poll(2).
+pub fn wait_changed_for(descriptor: impl AsFd, milliseconds: i32) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: descriptor.as_fd().as_raw_fd(), events: libc::POLLPRI, revents: 0 };
+    // SAFETY: one valid pollfd.
+    match check_int(unsafe { libc::poll(std::ptr::addr_of_mut!(entry), 1, milliseconds) }) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        result => result.map(|ready| ready > 0),
+    }
+}
+
 /// flock(2), exclusive, waiting.
 ///
 /// # Errors
