@@ -1,10 +1,12 @@
 //! Control groups of one container: v1, hybrid and v2, driven through the file system.
 
 mod devices;
+mod entrance;
 mod layout;
 mod v1;
 mod v2;
 
+pub use entrance::Entrance;
 pub use layout::{detect, Layout};
 
 use std::fs;
@@ -133,6 +135,14 @@ impl Manager {
             write(&group.path.join("cgroup.procs"), &pid.to_string())?;
         }
         Ok(())
+    }
+
+    /// The way in for a child that goes in by itself; the directories must exist.
+    ///
+    /// # Errors
+    /// Names what cannot be opened.
+    pub fn entrance(&self) -> Result<Entrance> {
+        Entrance::open(self)
     }
 
     /// All processes in the cgroup and below.

@@ -112,8 +112,15 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     };
 
     let prepared = Prepared::new(spec, bundle, &rootfs, plan.in_user_namespace())?;
+    // Without a pid yet: if we are killed from here on, `delete --force` finds the cgroup by it.
+    record::save(directory, &record)?;
+    made.cgroup = Some(cgroup.clone());
+    cgroup.create()?;
+    // From inside a new user namespace older kernels (before 5.16) refuse: there the runtime does it.
+    let entrance = if plan.in_user_namespace() { None } else { Some(cgroup.entrance()?) };
+    let outside = entrance.is_none();
     let home = plan.enter()?;
-    let side = clone3(plan.clone_flags(), None);
+    let side = clone3(plan.clone_flags(), entrance.as_ref().and_then(cgroups::Entrance::directory));
     let pid = match side.during("clone the container's process")? {
         Side::Parent { pid, pidfd: _ } => pid,
         Side::Child => {
@@ -130,6 +137,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
                 state: container.state_as(Status::Creating),
                 channel: Child(theirs),
                 console,
+                entrance,
                 start,
                 filter: filter.as_ref(),
                 preserved: options.preserved,
@@ -158,10 +166,10 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
         map_ids(pid, &linux.uid_mappings, &linux.gid_mappings)?;
         channel.send(Go::Mapped);
     }
-    // The child builds its mounts while the cgroup is made.
-    made.cgroup = Some(cgroup.clone());
-    cgroup.create()?;
-    cgroup.add(pid).map_err(|error| explain_add(error, pid, &channel))?;
+    if outside {
+        cgroup.add(pid).map_err(|error| explain_add(error, pid, &channel))?;
+    }
+    // The child builds its mounts meanwhile.
     cgroup.apply(&linux.resources.clone().unwrap_or_default(), true)?;
     channel.send(Go::Limited);
     let container = Container { directory: directory.into(), record };

@@ -48,12 +48,14 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
     if kinds & ns::CLONE_NEWPID != 0 {
         ns::setns(&init, ns::CLONE_NEWPID).during("join the pid namespace")?;
     }
-    match clone3(0, None).during("clone a process")? {
+    let entrance = container.cgroup().entrance()?;
+    match clone3(0, entrance.directory()).during("clone a process in the container's cgroup")? {
         Side::Child => {
             drop(channel);
             Joiner {
                 process: &options.process,
                 init: &init,
+                entrance: Some(entrance),
                 kinds: kinds & !ns::CLONE_NEWPID,
                 channel: Child(theirs),
                 console,
@@ -65,7 +67,6 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
         Side::Parent { pid, pidfd } => {
             drop(theirs);
             let settle = || -> Result<()> {
-                container.cgroup().add(pid)?;
                 channel.send(Go::Limited);
                 parent::await_ready(&channel, pid)?;
                 if let Some(path) = &options.pid_file {

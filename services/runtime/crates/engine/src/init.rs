@@ -29,6 +29,8 @@ pub(crate) struct Init<'a> {
     pub(crate) state: State,
     pub(crate) channel: Child,
     pub(crate) console: Option<OwnedFd>,
+    /// None where the runtime puts the process into its cgroup.
+    pub(crate) entrance: Option<cgroups::Entrance>,
     /// Readable once `start` was called.
     pub(crate) start: OwnedFd,
     pub(crate) filter: Option<&'a Program>,
@@ -41,6 +43,7 @@ pub(crate) struct Init<'a> {
 pub(crate) struct Joiner<'a> {
     pub(crate) process: &'a Process,
     pub(crate) init: &'a OwnedFd,
+    pub(crate) entrance: Option<cgroups::Entrance>,
     pub(crate) kinds: i32,
     pub(crate) channel: Child,
     pub(crate) console: Option<OwnedFd>,
@@ -67,6 +70,7 @@ impl Init<'_> {
     fn build(&mut self) -> Result<Ready> {
         // Modes of what is made here are meant exactly.
         id::set_umask(0);
+        enter(self.entrance.take())?;
         if self.plan.in_foreign_user_namespace() {
             self.be_born_again()?;
         }
@@ -178,6 +182,7 @@ impl Joiner<'_> {
         // Nobody inside may look into us, and through us at the host, before the program is executed.
         id::set_dumpable(false).during("protect the process")?;
         id::set_umask(0);
+        enter(self.entrance.take())?;
         set_oom_score(self.process)?;
         let label = Label::prepare(self.process)?;
         let affinity = self.process.exec_cpu_affinity.clone().unwrap_or_default();
@@ -230,6 +235,10 @@ fn complain(error: &Error) {
     use std::io::Write;
     // Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "{}", error.message);
+}
+
+fn enter(entrance: Option<cgroups::Entrance>) -> Result<()> {
+    entrance.map_or(Ok(()), |each| each.enter().map_err(Error::from))
 }
 
 fn become_root() -> Result<()> {
