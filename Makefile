@@ -15,7 +15,7 @@ APT_UPDATE := apt-get update -qq
 APT_INSTALL := DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300
 # Programs that only the tests use, unpacked from their packages.
 TOOLS := build/tools
-export PATH := $(PATH):$(CURDIR)/$(TOOLS)/usr/bin
+export PATH := $(PATH):$(CURDIR)/$(TOOLS)/usr/bin:$(CURDIR)/$(TOOLS)/usr/sbin
 
 # Every verb that has a help text.
 .PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*## .*/\1/p' Makefile)
@@ -93,7 +93,7 @@ test-deps: deps ## Install what the tests need besides (Debian)
 	@need() { command -v "$$1" >/dev/null && return; mkdir -p $(TOOLS) && cd $(TOOLS) || exit; \
 	  [ -n "$$(apt-cache show "$$2" 2>/dev/null)" ] || set -- "$$1" "$$3"; \
 	  apt-get download -qq "$$2" && dpkg -x "$$2"_*.deb . && rm "$$2"_*.deb; }; \
-	(need docker docker-cli docker.io) && (need docker-registry docker-registry)
+	(need docker docker-cli docker.io) && (need docker-registry docker-registry) && (need ctr containerd) && (need runc runc)
 
 deps: ## Install the system packages that are missing (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \

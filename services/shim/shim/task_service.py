@@ -243,7 +243,7 @@ class TaskService:
     async def close_io(self, request: Any) -> Message:
         """End a process's input."""
         if request.stdin:
-            self._container(request.id).process(request.exec_id).streams.close_input()
+            self._container(request.id).process(request.exec_id).streams.close_io()
         return Empty()
 
     async def update(self, request: Any) -> Message:

@@ -59,19 +59,20 @@ class Upload:
         self.total = row.total
         # The bytes are here already, put by another namespace: they are only copied if the client changes them.
         self.shared = row.expected
+        self._size = 0
         self._writer: Writer | None = None
 
     def open(self) -> None:
         """Open the file, and hash what it holds."""
         if self.shared:
-            self.total = self.total or os.stat(self._store.path(self.shared)).st_size
+            self._size = os.stat(self._store.path(self.shared)).st_size
         else:
             self._writer = Writer(self._path, resume=True)
 
     @property
     def offset(self) -> int:
         """How many bytes are here."""
-        return self._writer.size if self._writer else self.total
+        return self._writer.size if self._writer else self._size
 
     @property
     def digest(self) -> str:

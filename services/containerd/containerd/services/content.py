@@ -161,9 +161,8 @@ class ContentService:
         response.offset = upload.offset
         response.digest = upload.digest
         if request.action == pb.COMMIT:
-            total = request.total or upload.total
             digest, size = await _undisturbed(
-                self._ingests.commit(upload, total, expected, dict(request.labels))
+                self._ingests.commit(upload, upload.total, expected, dict(request.labels))
             )
             response.digest = digest
             self._exchange.publish(

@@ -351,6 +351,23 @@ class Streams:
         self._input_room.append(callback)
         return False
 
+    def close_io(self) -> None:
+        """The client says that no more input comes: what it has put into its FIFO may still be on the way."""
+        if self._fifo < 0 or self.terminal:
+            self.close_input()
+            return
+        while not self._input_buffer:
+            try:
+                data = os.read(self._fifo, _CHUNK)
+            except BlockingIOError:
+                # It still has the FIFO open; the end of that is the end of the input.
+                return
+            if not data:
+                self._loop.forget(self._fifo)
+                self.close_input()
+                return
+            self.write_input(data)
+
     def close_input(self) -> None:
         """End the input after what was written. A terminal has no end."""
         self._input_closing = True
