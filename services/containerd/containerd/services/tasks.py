@@ -169,6 +169,10 @@ class TasksService:
         )
         return pb.ListPidsResponse(processes=response.processes)
 
+    async def checkpoint(self, _request: pb.CheckpointTaskRequest, _context: Any) -> Empty:
+        """Not served: no runtime of ours can checkpoint."""
+        raise NotImplementedYet("checkpoint of a task is not implemented: not implemented")
+
     async def update(self, request: pb.UpdateTaskRequest, _context: Any) -> Empty:
         """Change limits."""
         task = self._manager.get(request.container_id)

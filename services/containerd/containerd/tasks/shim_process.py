@@ -123,7 +123,7 @@ class ShimStarter:
 
     async def describe(self, runtime: str, options: any_pb2.Any) -> RuntimeInfo:
         """What a shim says of itself and its runtime (``-info``); raises NotFound, Internal."""
-        program = self._program(runtime)
+        program = _OWN_PROGRAM if runtime == OWN_RUNTIME else self._program(runtime)
         if program == _OWN_PROGRAM:
             program = self.own_program()
         done = await _run([program, "-info"], options.SerializeToString())
