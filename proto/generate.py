@@ -48,6 +48,7 @@ LIGHT = (
     "shim/events/v1/events.proto",
     "shim/task/v2/shim.proto",
     "shim/ttrpc/request.proto",
+    "containerd/types/introspection.proto",
 )
 IMPORT = re.compile(
     r"^(from|import) ((?:containerd|shim|google\.rpc|health)(?:\.[\w.]+)?)", re.MULTILINE

@@ -77,6 +77,8 @@ async def serve(config: Config) -> None:
     """Run until SIGTERM or SIGINT; tasks go on."""
     for directory in (config.root, config.state, os.path.dirname(config.address)):
         os.makedirs(directory, mode=0o711, exist_ok=True)
+    # Ours alone: a runtime that inherits it would take it for its container's.
+    notify = os.environ.pop("NOTIFY_SOCKET", None)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -162,7 +164,7 @@ async def serve(config: Config) -> None:
         os.rename(fresh, config.address)
         stack.push_async_callback(server.stop, _GRACE)
         collector.schedule()
-        _notify_ready()
+        _notify_ready(notify)
         logger.info("serving", extra={"address": config.address})
         await stop.wait()
 
@@ -241,8 +243,7 @@ def _uuid(root: str) -> str:
         return fresh
 
 
-def _notify_ready() -> None:
-    path = os.environ.get("NOTIFY_SOCKET")
+def _notify_ready(path: str | None) -> None:
     if path:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.sendto(b"READY=1", path)

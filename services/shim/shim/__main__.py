@@ -30,6 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     if parsed.version:
         sys.stdout.write(f"containerd-shim-dockyard-v1:\n  Version: {_VERSION}\n")
         return 0
+    if parsed.info:
+        from shim import describe
+
+        sys.stdout.buffer.write(describe.runtime(sys.stdin.buffer.read(), _VERSION))
+        return 0
     if parsed.verb is None or not parsed.id or not parsed.namespace:
         sys.stderr.write("containerd-shim-dockyard-v1: a verb, -id and -namespace are needed\n")
         return 1

@@ -15,5 +15,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(f"-{name}", f"--{name}", default="", dest=name.replace("-", "_"))
     parser.add_argument("-debug", "--debug", action="store_true")
     parser.add_argument("-v", "--version", action="store_true", dest="version")
+    parser.add_argument("-info", "--info", action="store_true")
     parser.add_argument("verb", nargs="?", choices=VERBS)
     return parser.parse_args(arguments)

@@ -52,6 +52,7 @@ def test_runtime_is_described_by_its_shim(containerd: Containerd) -> None:
     response = _stub(containerd).PluginInfo(request)
     info = introspection_pb2.RuntimeInfo.FromString(response.extra.value)
     assert info.name == OURS
+    assert "ociVersionMin" in json.loads(info.features.value)
     with pytest.raises(grpc.RpcError) as raised:
         _stub(containerd).PluginInfo(pb.PluginInfoRequest(type="nope", id="nope"))
     assert raised.value.code() is grpc.StatusCode.NOT_FOUND
