@@ -81,9 +81,13 @@ test: check test-deps bin rust ## Everything, from a fresh clone; needs root
 	$(VENV)/bin/pytest -q tests -m "not slow"
 	$(MAKE) test-cgroup2
 
-test-fresh: setup ## `make up` and friends on a fresh Debian 12 and 13, made by debootstrap; needs root
+test-fresh: test-deps setup ## `make up` and friends on a fresh Debian 12 and 13, made by debootstrap; needs root
 	@command -v debootstrap >/dev/null || { $(APT_UPDATE) && $(APT_INSTALL) debootstrap; }
 	$(VENV)/bin/pytest -v tests/fresh
+
+test-compose: test-deps setup ## docker-compose.yml under Debian's real Docker, on a machine made by debootstrap; needs root
+	@command -v debootstrap >/dev/null || { $(APT_UPDATE) && $(APT_INSTALL) debootstrap; }
+	$(VENV)/bin/pytest -v tests/compose
 
 test-deps: deps ## Install what the tests need besides (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
@@ -95,12 +99,16 @@ test-deps: deps ## Install what the tests need besides (Debian)
 	  apt-get download -qq "$$2" && dpkg -x "$$2"_*.deb . && rm "$$2"_*.deb; }; \
 	(need docker docker-cli docker.io) && (need docker-registry docker-registry) && (need ctr containerd) && (need runc runc)
 
-deps: ## Install the system packages that are missing (Debian)
+deps: compiler ## Install the system packages that are missing (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
-	have cc gcc; have nft nftables; have iptables iptables; have ip iproute2; \
-	echo 'int main;' | cc -xc -include stdio.h -fsyntax-only - 2>/dev/null || missing+=(libc6-dev); \
+	have nft nftables; have iptables iptables; have ip iproute2; \
 	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv); \
 	ldconfig -p | grep -q libnftables.so.1 || missing+=(libnftables1); \
+	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
+
+compiler: ## Install a C linker and a Rust compiler if they are missing or too old (Debian)
+	@missing=(); command -v cc >/dev/null || missing+=(gcc); \
+	echo '#include <stdio.h>' | cc -xc -fsyntax-only - 2>/dev/null || missing+=(libc6-dev); \
 	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
 	@# Debian 12 has a recent compiler under another name.
 	@recent() { printf '%s\n' $(RUST_VERSION) "$$1" | sort -CV; }; \

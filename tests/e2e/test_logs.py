@@ -9,7 +9,8 @@ from tests.support.stack import Stack
 
 
 def test_streams_tail_and_timestamps(stack: Stack) -> None:
-    script = "for n in 1 2 3; do echo out$n; echo err$n >&2; done; printf last"
+    # Two streams are two pipes: only what is apart in time has an order.
+    script = "for n in 1 2 3; do echo out$n; done; sleep 0.3; for n in 1 2 3; do echo err$n >&2; done; sleep 0.3; printf last"
     name = stack.docker("run", "-d", "busybox", "sh", "-c", script)
     stack.docker("wait", name)
     done = stack.call("logs", name)

@@ -73,7 +73,7 @@ class Machine:
         own_network: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root there; with ``own_network`` it sees a loopback device only."""
-        words = ["nsenter", f"--target={self.init}", "--mount", "--pid", "--root", "--wd=/"]
+        words = ["nsenter", f"--target={self.init}", "--mount", "--pid", "--root", "--wd"]
         if own_network:
             words += [
                 "unshare",
@@ -91,14 +91,15 @@ class Machine:
         done = subprocess.run(
             words,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             env=given,
             text=True,
             errors="replace",
             timeout=timeout,
         )
-        assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}"
+        assert not check or done.returncode == 0, (
+            f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return done
 
 
@@ -133,6 +134,18 @@ def _take_over_settings(root: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             shutil.copy(source, target)
+
+
+def make_base_image(suite: str, archive: Path) -> None:
+    """Write a root file system for `docker import` that reaches the package registries as this machine does."""
+    folder = archive.with_suffix(".d")
+    try:
+        folder.mkdir()
+        subprocess.run(["tar", "-C", folder, "-xf", _base(suite)], check=True)
+        _take_over_settings(folder)
+        subprocess.run(["tar", "-C", folder, "-cf", archive, "."], check=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

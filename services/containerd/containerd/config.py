@@ -16,6 +16,7 @@ class Config:
     state: str
     address: str
     shim_dir: str
+    shim_cgroup: str | None
     log_level: str
 
     @property
@@ -32,6 +33,9 @@ def parse(arguments: list[str]) -> Config:
     parser.add_argument("-a", "--address", default="/run/containerd/containerd.sock")
     parser.add_argument("--shim-dir", default=os.path.dirname(os.path.realpath(sys.argv[0])))
     parser.add_argument(
+        "--shim-cgroup", default=None, help="put shims there, so that they outlive our own cgroup"
+    )
+    parser.add_argument(
         "-l", "--log-level", default="info", choices=("debug", "info", "warning", "error")
     )
     found = parser.parse_args(arguments)
@@ -40,5 +44,6 @@ def parse(arguments: list[str]) -> Config:
         state=os.path.abspath(found.state),
         address=found.address,
         shim_dir=found.shim_dir,
+        shim_cgroup=found.shim_cgroup,
         log_level=found.log_level,
     )

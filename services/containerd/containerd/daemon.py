@@ -105,6 +105,7 @@ async def serve(config: Config) -> None:
         starter = ShimStarter(
             ShimSettings(
                 shim_dir=config.shim_dir,
+                shim_cgroup=config.shim_cgroup,
                 state=config.state,
                 address=config.address,
                 ttrpc_address=config.ttrpc_address,

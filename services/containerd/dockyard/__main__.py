@@ -1,4 +1,4 @@
-"""`dockyard up | down | status | clean`: one stack's daemons, started under the supervisor and stopped again."""
+"""`dockyard up | down | status | doctor | clean | serve`: one stack's daemons, started under the supervisor and stopped again."""
 
 from __future__ import annotations
 
@@ -13,31 +13,37 @@ import struct
 import sys
 from typing import Any, Final
 
-from dockyard import leftovers
+from dockyard import leftovers, orphans
+from dockyard.daemons import containerd_of, dockerd_of
 from dockyard.engine import Engine, EngineFailure
 from dockyard.image import NAME, hello_archive
-from dockyard.stack import Stack, choose_subnet, dialled, stack_at
-from dockyard.supervisor import Supervisor, daemons_of
+from dockyard.prepare import OWN_MARK, prepare, refuse_foreign, served
+from dockyard.serve import SERVICES, serve
+from dockyard.stack import Stack, stack_at
+from dockyard.supervisor import Supervisor
 from wire import telemetry
 from wire.addresses import short_dir
-from wire.atomic import write_atomic
 from wire.errors import EngineError
 
 _READY_PATIENCE: Final = 60.0
 _STOP_PATIENCE: Final = 90.0
-_OURS: Final = ".dockyard"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; the exit status."""
     parser = argparse.ArgumentParser(prog="dockyard", description=__doc__)
-    parser.add_argument("verb", choices=("up", "down", "status", "clean"))
+    parser.add_argument("verb", choices=("up", "down", "status", "doctor", "clean", "serve"))
+    parser.add_argument(
+        "service", nargs="?", choices=SERVICES, help="what `serve` becomes, without a supervisor"
+    )
     parser.add_argument(
         "--root", default=os.environ.get("ROOT") or None, help="a separate stack below this folder"
     )
     parser.add_argument("--bin", default=None, help="where the daemons' programs are")
     parser.add_argument("--hello", default=None, help="the static binary of the hello image")
     options = parser.parse_args(arguments)
+    if (options.verb == "serve") != (options.service is not None):
+        parser.error("serve, and only serve, takes the name of a service")
     stack = stack_at(options.root)
     bin_dir = options.bin or os.path.dirname(os.path.realpath(sys.argv[0]))
     try:
@@ -47,6 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
             _down(stack)
         elif options.verb == "status":
             return _status(stack)
+        elif options.verb == "doctor":
+            return _doctor(stack, bin_dir)
+        elif options.verb == "serve":
+            serve(stack, options.service, bin_dir)
         else:
             _clean(stack, bin_dir)
     except (EngineError, EngineFailure, OSError) as error:
@@ -84,8 +94,9 @@ def _peer(connection: socket.socket) -> int:
 
 def _up(stack: Stack, bin_dir: str, hello: str) -> None:
     if _ask(stack, "status", _READY_PATIENCE) is None:
-        _refuse_foreign(stack)
-        _prepare(stack)
+        orphans.stop(stack)
+        refuse_foreign(stack)
+        prepare(stack)
         _spawn(stack, bin_dir)
     try:
         if _ask(stack, "ready", _READY_PATIENCE) is None:
@@ -108,45 +119,6 @@ def _up(stack: Stack, bin_dir: str, hello: str) -> None:
     )
 
 
-def _refuse_foreign(stack: Stack) -> None:
-    """Raise EngineFailure if another engine answers on this stack's sockets."""
-    for path in (stack.docker_socket, dialled(stack.containerd_socket, stack.control_dir)):
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe,
-            contextlib.suppress(OSError),
-        ):
-            probe.connect(path)
-            raise EngineFailure(
-                f"{path} belongs to another engine that is running; stop it, or choose ROOT=/some/dir"
-            )
-
-
-def _prepare(stack: Stack) -> None:
-    if stack.root is not None:
-        os.makedirs(stack.root, mode=0o711, exist_ok=True)
-    for directory in stack.directories():
-        os.makedirs(directory, mode=0o711, exist_ok=True)
-        if not os.listdir(directory):
-            # Only a folder that was ours from the start is removed by `clean`.
-            write_atomic(f"{directory}/{_OURS}", b"")
-    # Its sockets would let any user talk to the daemons' notify protocol.
-    os.chmod(stack.control_dir, 0o700)
-    for directory in (
-        os.path.dirname(stack.docker_socket),
-        os.path.dirname(stack.containerd_socket),
-    ):
-        os.makedirs(directory, exist_ok=True)
-    if stack.root is not None:
-        with open("/proc/net/route", encoding="ascii") as routes:
-            subnet = choose_subnet(stack, routes.read())
-        write_atomic(stack.subnet_file, subnet.encode())
-        address = dialled(stack.containerd_socket, stack.control_dir)
-        if address != stack.containerd_socket:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(stack.containerd_socket)
-            os.symlink(address, stack.containerd_socket)
-
-
 def _spawn(stack: Stack, bin_dir: str) -> None:
     """Start the supervisor as a process of its own session, and return when it listens (or has failed to)."""
     told, tell = os.pipe()
@@ -164,11 +136,8 @@ def _spawn(stack: Stack, bin_dir: str) -> None:
     os.close(told)
     try:
         _detach(stack)
-        bridge_address = None
-        if stack.root is not None:
-            with open(stack.subnet_file, encoding="ascii") as file:
-                bridge_address = file.read().strip()
-        supervisor = Supervisor(stack, daemons_of(stack, bin_dir, bridge_address))
+        daemons = [containerd_of(stack, bin_dir), dockerd_of(stack, bin_dir)]
+        supervisor = Supervisor(stack, daemons)
         supervisor.run(lambda: os.close(tell))
     except (EngineError, OSError) as error:
         with contextlib.suppress(OSError):
@@ -188,21 +157,45 @@ def _detach(stack: Stack) -> None:
 
 
 def _down(stack: Stack) -> None:
-    with contextlib.suppress(ConnectionError):
-        _ask(stack, "stop", _STOP_PATIENCE)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(stack.docker_socket)
+    supervised = _ask(stack, "status", _READY_PATIENCE) is not None
+    if supervised:
+        with contextlib.suppress(ConnectionError):
+            _ask(stack, "stop", _STOP_PATIENCE)
+    if orphans.stop(stack) or supervised:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(stack.docker_socket)
 
 
 def _status(stack: Stack) -> int:
+    """One line for each daemon; 3 if one of them does not serve."""
     answer = _ask(stack, "status", _READY_PATIENCE)
     if answer is None:
-        sys.stdout.write("not running\n")
-        return 3
+        return _unsupervised_status(stack)
     for daemon in answer["daemons"]:
         state = "ready" if daemon["ready"] else "starting" if daemon["pid"] else "stopped"
         sys.stdout.write(f"{daemon['name']}\t{state}\tpid {daemon['pid']}\n")
-    return 0
+    return 0 if all(daemon["ready"] for daemon in answer["daemons"]) else 3
+
+
+def _unsupervised_status(stack: Stack) -> int:
+    """What `dockyard serve` runs, or what a killed supervisor left."""
+    running = served(stack)
+    for name, serving in running.items():
+        sys.stdout.write(f"{name}\t{'ready, not supervised' if serving else 'not running'}\n")
+    return 0 if all(running.values()) else 3
+
+
+def _doctor(stack: Stack, bin_dir: str) -> int:
+    """One line for each finding; 1 if one of them is a problem."""
+    # It brings gRPC, which the supervisor would keep in memory for all its life.
+    from dockyard.doctor import examine
+
+    worst = 0
+    for finding in examine(stack, bin_dir):
+        sys.stdout.write(f"{finding.level:8} {finding.subject}: {finding.text}\n")
+        sys.stdout.flush()
+        worst |= finding.level == "problem"
+    return worst
 
 
 def _clean(stack: Stack, bin_dir: str) -> None:
@@ -213,16 +206,23 @@ def _clean(stack: Stack, bin_dir: str) -> None:
             for container in engine.list_containers():
                 with contextlib.suppress(EngineFailure):
                     engine.remove_container(container)
-        _down(stack)
+    _down(stack)
+    refuse_foreign(stack)
     leftovers.remove(stack, bin_dir)
     for directory in stack.directories():
-        if os.path.exists(f"{directory}/{_OURS}") or directory == stack.control_dir:
+        if os.path.exists(f"{directory}/{OWN_MARK}") or directory == stack.control_dir:
             shutil.rmtree(directory, ignore_errors=True)
         elif os.path.isdir(directory):
             sys.stdout.write(f"kept: {directory}, which was there before the stack\n")
     for state in (stack.docker_exec, stack.containerd_state):
         shutil.rmtree(short_dir(state), ignore_errors=True)
-    for path in (stack.docker_socket, stack.containerd_socket, f"{stack.containerd_socket}.ttrpc"):
+    for path in (
+        stack.docker_socket,
+        stack.containerd_socket,
+        f"{stack.containerd_socket}.ttrpc",
+        stack.dockerd_pid,
+        stack.containerd_pid,
+    ):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     if stack.root is not None:

@@ -45,7 +45,7 @@ def remove(stack: Stack, bin_dir: str) -> None:
         )
     for path in _mounts(stack):
         _unmount(path)
-    _remove_cgroup_parents()
+    _remove_cgroups("docker", stack.shim_cgroup.lstrip("/"))
 
 
 def _bundles(stack: Stack) -> Iterator[tuple[str, str, str]]:
@@ -88,9 +88,10 @@ def _unmount(path: str) -> None:
     libc.umount2(os.fsencode(path), _MNT_DETACH)
 
 
-def _remove_cgroup_parents() -> None:
+def _remove_cgroups(*names: str) -> None:
     """The parent of containers' cgroups goes with the last stack that uses it."""
     with contextlib.suppress(OSError):
-        for name in ["", *os.listdir(_CGROUPS)]:
-            with contextlib.suppress(OSError):
-                os.rmdir(os.path.join(_CGROUPS, name, "docker"))
+        for hierarchy in ["", *os.listdir(_CGROUPS)]:
+            for name in names:
+                with contextlib.suppress(OSError):
+                    os.rmdir(os.path.join(_CGROUPS, hierarchy, name))

@@ -37,6 +37,11 @@ class Stack:
         return f"{self.control_dir}/supervisor.sock"
 
     @property
+    def shim_cgroup(self) -> str:
+        """For shims whose containerd runs under a service manager that ends its whole cgroup."""
+        return f"/dockyard-{os.path.basename(self.control_dir)}"
+
+    @property
     def subnet_file(self) -> str:
         """The subnet chosen for this stack's bridge at its first start."""
         return f"{self.docker_data}/dockyard-subnet"

@@ -7,7 +7,6 @@ daemon cannot tell the two apart.
 from __future__ import annotations
 
 import contextlib
-import grp
 import json
 import logging
 import os
@@ -22,41 +21,13 @@ from typing import Any, Final
 
 from dockyard.daemon import Daemon
 from dockyard.fdstore import Notification, receive
-from dockyard.stack import Stack, dialled
-from wire.addresses import SOCKET_PATH_LIMIT
+from dockyard.listen import listen
+from dockyard.stack import Stack
 from wire.atomic import FileLock
 
 logger = logging.getLogger(__name__)
 
 _STOP_PATIENCE: Final = 30.0
-_BACKLOG: Final = 4096
-
-
-def listen(path: str, mode: int, group: str | None) -> socket.socket:
-    """A unix listener at ``path``; a path longer than sun_path is bound through its directory's descriptor."""
-    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    name = os.path.basename(path)
-    # Tools that look for a socket's owner in /proc/net/unix compare with the path that was bound.
-    fits = len(os.fsencode(path)) <= SOCKET_PATH_LIMIT
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=directory)
-        before = os.umask(0o777 & ~mode)
-        try:
-            listener.bind(path if fits else f"/proc/self/fd/{directory}/{name}")
-        finally:
-            os.umask(before)
-        with contextlib.suppress(KeyError):
-            if group:
-                os.chown(name, 0, grp.getgrnam(group).gr_gid, dir_fd=directory)
-        listener.listen(_BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    finally:
-        os.close(directory)
-    return listener
 
 
 def _drain(wake: socket.socket) -> None:
@@ -272,44 +243,3 @@ class Supervisor:
         self._forget(client.connection.fileno())
         client.connection.close()
         self._clients.remove(client)
-
-
-def daemons_of(stack: Stack, bin_dir: str, bridge_address: str | None) -> list[Daemon]:
-    """The two daemons of ``stack`` with the programs of ``bin_dir``; ``bridge_address`` is None for the default bridge."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("LISTEN_")}
-    environment["PATH"] = f"{bin_dir}:{environment.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"
-    containerd_address = dialled(stack.containerd_socket, stack.control_dir)
-    containerd = Daemon(
-        name="containerd",
-        command=[
-            f"{bin_dir}/containerd",
-            *("--root", stack.containerd_data),
-            *("--state", stack.containerd_state),
-            *("--address", containerd_address),
-        ],
-        environment=environment,
-        pid_file=stack.containerd_pid,
-        log_file=f"{stack.log_dir}/containerd.log",
-        notify_path=f"{stack.control_dir}/notify-containerd.sock",
-    )
-    command = [
-        f"{bin_dir}/dockerd",
-        *("--data-root", stack.docker_data),
-        *("--exec-root", stack.docker_exec),
-        *("--containerd", containerd_address),
-        *("-H", "fd://"),
-    ]
-    if stack.root is not None:
-        command += ["--bridge", stack.bridge]
-    if bridge_address is not None:
-        command += ["--bip", bridge_address]
-    dockerd = Daemon(
-        name="dockerd",
-        command=command,
-        environment=environment,
-        pid_file=stack.dockerd_pid,
-        log_file=f"{stack.log_dir}/dockerd.log",
-        notify_path=f"{stack.control_dir}/notify-dockerd.sock",
-        listeners=[("docker.sock", listen(stack.docker_socket, 0o660, "docker"))],
-    )
-    return [containerd, dockerd]

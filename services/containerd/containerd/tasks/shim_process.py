@@ -17,6 +17,7 @@ from typing import Any, Final
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 
+from containerd.linux import cgroups
 from containerd.tasks.shim_log import ShimLog, has_log
 from wire.addresses import ensure_dir, shim_socket, short_dir
 from wire.atomic import write_atomic
@@ -33,6 +34,8 @@ _RUNC_PROGRAM: Final = "containerd-shim-runc-v2"
 _PROGRAM_FILE: Final = "shim-binary-path"
 _PATIENCE: Final = 30.0
 _MESSAGE: Final = 1 << 16
+# Joins the cgroups whose files come before `--`, then becomes the program behind it.
+_JOIN: Final = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 1; shift; done; shift; exec "$@"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class ShimSettings:
     """What every shim of this daemon is told."""
 
     shim_dir: str
+    shim_cgroup: str | None
     state: str
     address: str
     ttrpc_address: str
@@ -60,9 +64,12 @@ class ShimStarter:
         self._process: asyncio.subprocess.Process | None = None
         self._lock = asyncio.Lock()
         self._logs: dict[str, ShimLog] = {}
+        self._cgroup_files: list[str] = []
 
     async def open(self) -> None:
         """Warm the forkserver."""
+        if self._settings.shim_cgroup is not None:
+            self._cgroup_files = cgroups.ensure(self._settings.shim_cgroup)
         ensure_dir(self._settings.socket_dir)
         async with self._lock:
             await self._start_forkserver()
@@ -206,6 +213,8 @@ class ShimStarter:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
+        # Nothing has been asked of it yet, so every shim is born there.
+        cgroups.move(self._process.pid, self._cgroup_files)
         self._channel = ours
 
     async def _exec(
@@ -230,7 +239,10 @@ class ShimStarter:
             "GRPC_ADDRESS": settings.address,
             "NAMESPACE": namespace,
         }
-        done = await _run([program, *arguments, "start"], options, bundle, environment)
+        command = [program, *arguments, "start"]
+        if self._cgroup_files:
+            command = ["/bin/sh", "-c", _JOIN, "sh", *self._cgroup_files, "--", *command]
+        done = await _run(command, options, bundle, environment)
         if done.returncode != 0:
             raise Internal(
                 f"failed to start shim: start failed: {done.stderr.decode(errors='replace').strip()}"
