@@ -329,7 +329,7 @@ def test_killed_in_the_middle_of_starts(stack: Stack, daemon: str) -> None:
     """Whatever the moment: afterwards each container runs or does not, can be removed, and leaves nothing."""
     for round_ in range(6):
         processes = [
-            stack.popen("run", "-d", "busybox", "sleep", "999", stdout=-1, stderr=-1)
+            stack.popen("run", "-d", "busybox", "sleep", _OWN_TIME, stdout=-1, stderr=-1)
             for _ in range(3)
         ]
         time.sleep(0.03 * (round_ + 1))
@@ -347,11 +347,15 @@ def test_killed_in_the_middle_of_starts(stack: Stack, daemon: str) -> None:
         assert [pid for pid in _sleepers() if pid] == []
 
 
+# Nobody else on this machine sleeps for so long.
+_OWN_TIME = str(1_000_000 + os.getpid())
+
+
 def _sleepers() -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdigit() and (entry / "cmdline").read_bytes() == b"sleep\x00999\x00":
+            if entry.name.isdigit() and (entry / "cmdline").read_text() == f"sleep\0{_OWN_TIME}\0":
                 found.append(int(entry.name))
     return found
 
