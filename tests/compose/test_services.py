@@ -23,10 +23,12 @@ from dockyard.stack import stack_at
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1500)]
 
-_ROOT = "/var/lib/dockyard"
+# Bridge, rules and cgroups are named after it: another run on this kernel may go on beside.
+_ROOT = f"/var/lib/dockyard-{os.getpid()}"
+_PEER_CGROUP = f"dockyard-peer-{os.getpid()}"
 _PEER = "docker.io docker-cli docker-compose docker-buildx iptables procps"
 # Its own bridge and rules would meet those of this machine's real Docker.
-_PEER_FLAGS = "--bridge=none --iptables=false --ip6tables=false --ip-forward=false --cgroup-parent=/dockyard-peer"
+_PEER_FLAGS = f"--cgroup-parent=/{_PEER_CGROUP} --bridge=none --iptables=false --ip6tables=false --ip-forward=false"
 _COUNTER = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done"
 
 
@@ -38,7 +40,8 @@ class Host:
 
     def peer(self, words: str) -> str:
         """A command of the real Docker."""
-        return self.machine.run(f"BASE_IMAGE=base docker {words}", cwd="/root/clone").stdout
+        settings = {"BASE_IMAGE": "base", "DOCKYARD_ROOT": _ROOT}
+        return self.machine.run(f"docker {words}", cwd="/root/clone", environment=settings).stdout
 
     def docker(self, words: str, *, check: bool = True) -> str:
         """A command for our dockerd in it."""
@@ -70,6 +73,9 @@ def host() -> Iterator[Host]:
             yield _prepared(machine)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        # The real Docker was killed with its machine, and leaves its own.
+        for path in sorted(Path("/sys/fs/cgroup").glob(f"**/{_PEER_CGROUP}/**/"), reverse=True):
+            path.rmdir()
 
 
 def _prepared(machine: Machine) -> Host:
@@ -100,12 +106,17 @@ def services(host: Host) -> Iterator[Host]:
     host.peer("compose up -d")
     host.wait_served()
     host.docker("load -i /root/busybox.tar")
-    yield host
-    names = host.docker("ps -aq").split()
-    if names:
-        host.docker(f"rm -f -v {' '.join(names)}")
-    host.peer("compose down")
-    host.peer("compose run --rm clean")
+    try:
+        yield host
+        names = host.docker("ps -aq").split()
+        if names:
+            host.docker(f"rm -f -v {' '.join(names)}")
+        host.peer("compose down")
+        left = _traces(host)
+        assert (left["processes"], left["mounts"]) == (before["processes"], before["mounts"])
+    finally:
+        host.peer("compose down")
+        host.peer("compose run --rm clean")
     assert _traces(host) == before
 
 
@@ -128,7 +139,7 @@ def _traces(host: Host) -> dict[str, object]:
 def _walker(host: Host) -> tuple[str, str]:
     """A container that counts; its name and what must not change."""
     name = "walker"
-    host.docker(f"run -d --name {name} -p 127.0.0.1:18080:80 {BUSYBOX} sh -c '{_COUNTER}'")
+    host.docker(f"run -d --name {name} -p 127.0.0.1::80 {BUSYBOX} sh -c '{_COUNTER}'")
     host.docker(f"exec -d {name} httpd -p 80 -h /data")
     return name, _identity(host, name)
 
@@ -145,8 +156,9 @@ def _check_undisturbed(host: Host, name: str, before: str) -> None:
     wait_until(lambda: len(host.docker(f"logs {name}").splitlines()) > count + 3, what="lines")
     numbers = [int(line) for line in host.docker(f"logs {name}").splitlines()]
     assert numbers == list(range(len(numbers)))
+    address = host.docker(f"port {name} 80/tcp")
     fetched = subprocess.run(
-        ["curl", "-sf", "http://127.0.0.1:18080/seed"], capture_output=True, text=True, timeout=20
+        ["curl", "-sf", f"http://{address}/seed"], capture_output=True, text=True, timeout=20
     )
     assert fetched.stdout == "from the image\n"
 
