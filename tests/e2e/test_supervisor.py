@@ -16,9 +16,9 @@ from tests.support.images import BUSYBOX, busybox_layer, docker_archive
 from tests.support.stack import BIN, Stack
 
 PROGRAMS = {
-    "containerd": ["--help"],
+    "containerd": ["--version"],
     "containerd-shim-dockyard-v1": ["-v"],
-    "dockerd": ["--help"],
+    "dockerd": ["--version"],
     "dockyard": ["--help"],
     "dockyard-init": ["true"],
     "dockyard-runtime": ["--version"],

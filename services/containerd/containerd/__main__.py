@@ -13,13 +13,14 @@ import uvloop
 
 from containerd.config import parse
 from containerd.daemon import serve
+from containerd.services.events import VERSION
 from wire import telemetry
 from wire.errors import EngineError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon; the exit status."""
-    config = parse(sys.argv[1:] if arguments is None else arguments)
+    config = parse(sys.argv[1:] if arguments is None else arguments, VERSION)
     telemetry.configure("containerd", config.log_level)
     # One line for each call and loop, of no use to anybody.
     logging.getLogger("grpc").setLevel(logging.INFO)

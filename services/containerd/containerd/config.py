@@ -25,9 +25,12 @@ class Config:
         return f"{self.address}.ttrpc"
 
 
-def parse(arguments: list[str]) -> Config:
+def parse(arguments: list[str], version: str) -> Config:
     """Flags with the original's names."""
     parser = argparse.ArgumentParser(prog="containerd", allow_abbrev=False)
+    parser.add_argument(
+        "-v", "--version", action="version", version=f"containerd dockyard v{version} dockyard"
+    )
     parser.add_argument("--root", default="/var/lib/containerd", help="persistent data")
     parser.add_argument("--state", default="/run/containerd", help="state of running tasks")
     parser.add_argument("-a", "--address", default="/run/containerd/containerd.sock")

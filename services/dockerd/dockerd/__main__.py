@@ -11,6 +11,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 import uvloop
 
 from dockerd.config import parse
+from dockerd.system.information import VERSION
 from dockerd.wiring import serve
 from wire import telemetry
 from wire.errors import EngineError
@@ -18,7 +19,7 @@ from wire.errors import EngineError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon; the exit status."""
-    config = parse(sys.argv[1:] if arguments is None else arguments)
+    config = parse(sys.argv[1:] if arguments is None else arguments, VERSION)
     telemetry.configure("dockerd", config.log_level)
     try:
         uvloop.run(serve(config))

@@ -24,9 +24,12 @@ class Config:
     log_level: str = "info"
 
 
-def parse(arguments: list[str]) -> Config:
+def parse(arguments: list[str], version: str) -> Config:
     """Read the command line; argparse ends the process for a flag that does not exist."""
     parser = argparse.ArgumentParser(prog="dockerd", allow_abbrev=False)
+    parser.add_argument(
+        "-v", "--version", action="version", version=f"Docker version {version}, build dockyard"
+    )
     parser.add_argument("--data-root", default="/var/lib/docker")
     parser.add_argument("--exec-root", default="/run/docker")
     parser.add_argument("-H", "--host", action="append", default=[])
