@@ -299,6 +299,16 @@ fn exec(args: Args, store: &Store) -> Outcome {
     attend(pid)
 }
 
+/// A user or group as a plain decimal number: names are the caller's to look up, and signs, blanks and -1, which means "leave
+/// it" to the kernel, are refused (CVE-2026-30892).
+fn id_number(text: &str, whole: &str) -> Result<u32> {
+    let plain = !text.is_empty() && text.bytes().all(|each| each.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if plain && number != u32::MAX => Ok(number),
+        _ => Err(usage(format!("--user: {whole:?} is not a number, or two with a colon between"))),
+    }
+}
+
 /// The container's own process document, changed by the flags.
 fn process_from(flags: &ExecFlags, words: Vec<String>, store: &Store) -> Result<Process> {
     if words.is_empty() {
@@ -314,11 +324,10 @@ fn process_from(flags: &ExecFlags, words: Vec<String>, store: &Store) -> Result<
         process.cwd.clone_from(cwd);
     }
     if let Some(user) = &flags.user {
-        let (uid, gid) = user.split_once(':').unwrap_or((user, ""));
-        let number = |text: &str| text.parse().map_err(|_| usage(format!("--user: {text:?} is not a number")));
-        process.user.uid = number(uid)?;
-        if !gid.is_empty() {
-            process.user.gid = number(gid)?;
+        let (uid, gid) = user.split_once(':').map_or((user.as_str(), None), |(uid, gid)| (uid, Some(gid)));
+        process.user.uid = id_number(uid, user)?;
+        if let Some(gid) = gid {
+            process.user.gid = id_number(gid, user)?;
         }
     }
     process.user.additional_gids.extend(&flags.groups);

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 pub(crate) fn ensure() -> Result<()> {
     let failed = |what: &str, error: &std::io::Error| Error::new(Kind::Internal, format!("{what}: {error}"));
     let own = File::open("/proc/self/exe").map_err(|error| failed("open /proc/self/exe", &error))?;
-    if sys::fs::seals(own.as_fd()).is_some_and(|seals| seals != 0) {
+    if sys::fs::sealed(own.as_fd()) {
         return Ok(());
     }
     let length = own.metadata().map_err(|error| failed("stat /proc/self/exe", &error))?.len();

@@ -138,6 +138,13 @@ fn validate_process(process: &spec::Process) -> Result<()> {
     if !process.cwd.starts_with('/') {
         return Err(Error::config(format!("process.cwd: {:?} is not an absolute path", process.cwd)));
     }
+    let user = &process.user;
+    for (field, id) in [("uid", user.uid), ("gid", user.gid)] {
+        // To the kernel it means "leave it as it is": the process would stay root.
+        if id == u32::MAX {
+            return Err(Error::config(format!("process.user.{field}: {id} is no id")));
+        }
+    }
     for (field, strings) in [("args", &process.args), ("env", &process.env)] {
         if strings.iter().any(|each| each.contains('\0')) {
             return Err(Error::config(format!("process.{field}: a string contains a NUL byte")));

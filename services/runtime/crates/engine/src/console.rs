@@ -16,12 +16,15 @@ pub(crate) struct Console {
 impl Console {
     /// Open a terminal on the devpts of the root behind `root`.
     pub(crate) fn open(root: impl AsFd, size: Option<ConsoleSize>, uid: u32) -> Result<Self> {
-        let flags = libc::O_RDWR | libc::O_NOCTTY;
-        let master = sys::openat2::open_in_root(root, Path::new("dev/pts/ptmx"), flags, 0)
-            .during("open /dev/pts/ptmx of the container")?;
-        if sys::fs::filesystem_magic(&master).during("statfs /dev/pts/ptmx")? != DEVPTS_MAGIC {
-            return Err(Error::internal("the container's /dev/pts/ptmx is not a devpts"));
+        // Only what belongs to a devpts is opened: opening a device, or a FIFO, of the image may do harm by itself.
+        let folder = sys::openat2::open_in_root(root, Path::new("dev/pts"), libc::O_PATH | libc::O_DIRECTORY, 0)
+            .during("open /dev/pts of the container")?;
+        if sys::fs::filesystem_magic(&folder).during("statfs /dev/pts")? != DEVPTS_MAGIC {
+            return Err(Error::internal("the container's /dev/pts is not a devpts"));
         }
+        let flags = libc::O_RDWR | libc::O_NOCTTY;
+        let master = sys::openat2::open_strict(&folder, Path::new("ptmx"), flags, 0)
+            .during("open /dev/pts/ptmx of the container")?;
         let peer = sys::tty::open_peer(&master).during("open the terminal")?;
         if let Some(size) = size.filter(|size| size.height > 0 && size.width > 0) {
             sys::tty::set_size(&master, size.height, size.width).during("set the terminal's size")?;

@@ -4,6 +4,7 @@ use crate::channel::{Child, Go};
 use crate::console::Console;
 use crate::error::{describe, Context, Error, Kind, Result};
 use crate::labels::Label;
+use crate::procfs::Procfs;
 use crate::rootfs::resolve::{self, Want};
 use crate::rootfs::{Builder, Prepared};
 use crate::{hooks, identity, namespaces::Plan, scheduling};
@@ -11,7 +12,7 @@ use seccomp::Program;
 use spec::{Process, Spec, State, Status};
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use sys::clone::{clone3, Side, CLONE_PARENT};
@@ -119,7 +120,7 @@ impl Init<'_> {
             Some(socket) => {
                 let console = Console::open(&root, self.process.console_size, self.process.user.uid)?;
                 let tree = sys::mount::clone_tree(&console.peer, false).during("bind the terminal")?;
-                let place = resolve::ensure(&root, Path::new("/dev/console"), Want::File)?;
+                let place = resolve::ensure_file(&root, Path::new("/dev/console"))?;
                 sys::mount::attach(&tree, &place).during("mount the terminal on /dev/console")?;
                 Some((console, socket))
             }
@@ -132,7 +133,8 @@ impl Init<'_> {
         if let Some(personality) = self.spec.linux.as_ref().and_then(|linux| linux.personality.as_ref()) {
             id::set_personality(scheduling::persona(personality)?).during("set the personality")?;
         }
-        let ready = become_process(self.process, self.filter, self.preserved, label)?;
+        let kept = [self.channel.0.as_raw_fd(), self.start.as_raw_fd()];
+        let ready = become_process(self.process, self.filter, self.preserved, label, &kept)?;
         self.channel.ready()?;
         Ok(ready)
     }
@@ -198,7 +200,7 @@ impl Joiner<'_> {
             let root = resolve::host_directory(Path::new("/"))?;
             Console::open(&root, self.process.console_size, self.process.user.uid)?.take(&socket)?;
         }
-        let ready = become_process(self.process, self.filter, self.preserved, label)?;
+        let ready = become_process(self.process, self.filter, self.preserved, label, &[self.channel.0.as_raw_fd()])?;
         self.channel.ready()?;
         Ok(ready)
     }
@@ -257,7 +259,7 @@ fn join_keyring(name: &str) -> Result<()> {
 /// A score below our own needs CAP_SYS_RESOURCE; without it the container keeps ours.
 fn set_oom_score(process: &Process) -> Result<()> {
     let Some(score) = process.oom_score_adj else { return Ok(()) };
-    match fs::write("/proc/self/oom_score_adj", score.to_string()) {
+    match Procfs::open()?.write("self/oom_score_adj", &score.to_string()) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
         other => other.context(|| format!("set oom_score_adj to {score}")),
     }
@@ -274,7 +276,15 @@ fn set_names(spec: &Spec) -> Result<()> {
 }
 
 /// In the container's root: everything between the mounts and the execution.
-fn become_process(process: &Process, filter: Option<&Program>, preserved: u32, label: Option<Label>) -> Result<Ready> {
+///
+/// `kept` are descriptors besides those of `preserved` that stay open until the execution.
+fn become_process(
+    process: &Process,
+    filter: Option<&Program>,
+    preserved: u32,
+    label: Option<Label>,
+    kept: &[RawFd],
+) -> Result<Ready> {
     give_streams(process.user.uid);
     let root = resolve::host_directory(Path::new("/"))?;
     let directory = resolve::ensure(&root, Path::new(&process.cwd), Want::Directory)
@@ -293,7 +303,11 @@ fn become_process(process: &Process, filter: Option<&Program>, preserved: u32, l
         }
         other => other.cloned(),
     };
-    process::close_on_exec_from(3 + preserved).during("close descriptors")?;
+    // Closed, not only marked: the working directory and the program's path are looked up after this, and must not lead
+    // to the host through one that we, or our caller, left open (CVE-2024-21626).
+    let kept: Vec<RawFd> =
+        kept.iter().copied().chain([directory.as_raw_fd()]).chain(label.as_ref().map(Label::descriptor)).collect();
+    process::close_from(3 + preserved, &kept).during("close descriptors")?;
     for number in 3..3 + preserved {
         process::keep_on_exec(number as i32).context(|| format!("keep descriptor {number}"))?;
     }

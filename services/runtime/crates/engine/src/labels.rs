@@ -1,10 +1,10 @@
 //! AppArmor's transition at the execution.
 
-use crate::error::{Context, Error, Result};
-use std::fs::{File, OpenOptions};
+use crate::error::{Context, Result};
+use crate::procfs::Procfs;
+use std::fs::File;
 use std::io::{ErrorKind, Write};
-
-const PROC_MAGIC: i64 = 0x9FA0;
+use std::os::fd::{AsRawFd, RawFd};
 
 /// A profile that is entered when the process executes its program.
 pub(crate) struct Label {
@@ -19,17 +19,20 @@ impl Label {
         if profile.is_empty() {
             return Ok(None);
         }
-        let open = |path: &str| OpenOptions::new().write(true).open(path);
-        let file = match open("/proc/self/attr/apparmor/exec") {
+        let procfs = Procfs::open()?;
+        let open = |path: &str| procfs.file(path, libc::O_WRONLY);
+        let file = match open("self/attr/apparmor/exec") {
             // Kernels before 5.8 have one file for all security modules.
-            Err(error) if error.kind() == ErrorKind::NotFound => open("/proc/self/attr/exec"),
+            Err(error) if error.kind() == ErrorKind::NotFound => open("self/attr/exec"),
             other => other,
         };
         let file = file.during("open the AppArmor attribute of the process")?;
-        if sys::fs::filesystem_magic(&file).during("statfs /proc/self/attr")? != PROC_MAGIC {
-            return Err(Error::internal("/proc/self/attr is not procfs"));
-        }
         Ok(Some(Self { file, text: format!("exec {profile}") }))
+    }
+
+    /// The descriptor that must stay open until then.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 
     pub(crate) fn apply(&self) -> Result<()> {

@@ -304,20 +304,21 @@ pub fn copy(from: impl AsFd, to: impl AsFd, length: usize) -> io::Result<()> {
     Ok(())
 }
 
+const SEALS: i32 = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+
 /// Forbid every later change of a memory file, of its seals too.
 ///
 /// # Errors
 /// Those of fcntl(2).
 pub fn seal(descriptor: impl AsFd) -> io::Result<()> {
-    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
     // SAFETY: plain integers.
-    check_int(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+    check_int(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_ADD_SEALS, SEALS) }).map(drop)
 }
 
-/// The seals of a memory file, or None for any other file.
+/// Whether `seal` was called on it; false for any file that is no memory file.
 #[must_use]
-pub fn seals(descriptor: impl AsFd) -> Option<i32> {
+pub fn sealed(descriptor: impl AsFd) -> bool {
     // SAFETY: plain integers.
-    let seals = unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GET_SEALS) };
-    (seals >= 0).then_some(seals)
+    let found = unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GET_SEALS) };
+    found >= 0 && found & SEALS == SEALS
 }

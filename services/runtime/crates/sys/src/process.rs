@@ -3,7 +3,7 @@
 use crate::{check, check_int, cstring};
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 pub use libc::{SIGCHLD, SIGCONT, SIGKILL, SIGTERM};
 
@@ -125,14 +125,28 @@ pub fn cstrings<S: AsRef<[u8]>>(strings: impl IntoIterator<Item = S>) -> io::Res
     strings.into_iter().map(cstring).collect()
 }
 
-/// Mark every descriptor from `first` on close-on-exec.
+/// Close every descriptor from `first` on but those of `kept`, which are closed on exec. For the child of a clone, shortly
+/// before it executes a program: owners of closed descriptors must neither be used nor dropped afterwards.
 ///
 /// # Errors
 /// Those of close_range(2).
-pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+pub fn close_from(first: u32, kept: &[RawFd]) -> io::Result<()> {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
-    // SAFETY: plain integers.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) }).map(drop)
+    let range = |from: u32, to: u32, flags: u32| {
+        // SAFETY: plain integers; by the contract nobody uses what is closed.
+        check(unsafe { libc::syscall(libc::SYS_close_range, from, to, flags) }).map(drop)
+    };
+    let mut kept: Vec<u32> = kept.iter().filter_map(|each| u32::try_from(*each).ok()).collect();
+    kept.sort_unstable();
+    let mut from = first;
+    for each in kept.into_iter().filter(|each| *each >= first) {
+        if from < each {
+            range(from, each - 1, 0)?;
+        }
+        range(each, each, CLOSE_RANGE_CLOEXEC)?;
+        from = each + 1;
+    }
+    range(from, u32::MAX, 0)
 }
 
 /// Duplicate a descriptor onto a number, which stays open over exec.
