@@ -61,6 +61,8 @@ class Container:
         self._numbers = itertools.count()
         self._attach: AttachListener | None = None
         self._mounted = False
+        self._starting = False
+        self._early: Exit | None = None
         self.paused = False
         self.init: Process | None = None
         self.execs: dict[str, Process] = {}
@@ -125,7 +127,15 @@ class Container:
         process = self.process("")
         if process.phase is not Phase.CREATED:
             raise FailedPrecondition(f"cannot start a container in the {process.phase} state")
-        await self._runtime.run("start")
+        self._starting = True
+        try:
+            await self._runtime.run("start")
+        finally:
+            self._starting = False
+            if self._early is not None:
+                # It was over before the runtime was. In the next round, as below.
+                early, self._early = self._early, None
+                self._loop.soon(lambda: self._ended(process, early))
         if process.phase is Phase.CREATED:
             process.phase = Phase.RUNNING
         return process.pid
@@ -254,6 +264,9 @@ class Container:
         exited.then(lambda: self._loop.soon(lambda: self._ended(process, exited.result())))
 
     def _ended(self, process: Process, ended: Exit) -> None:
+        if self._starting and not process.exec_id:
+            self._early = ended
+            return
         process.phase = Phase.STOPPED
         if not process.exec_id:
             process.oom_killed = usage.oom_kills(self._groups) > 0
