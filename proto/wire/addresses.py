@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from typing import Final
 
 # sun_path holds 108 bytes with its NUL.
 SOCKET_PATH_LIMIT: Final = 107
+# containerd's own shims group by the first of these that a spec has.
+_GROUPS: Final = ("io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id")
 _LONGEST_NAME: Final = len("/s/") + 64 + len(".a")
 
 
@@ -32,3 +35,13 @@ def shim_socket(directory: str, grpc_address: str, namespace: str, group: str) -
     """The path of the shim socket for a container (or a group of them), as containerd's shims name it."""
     joined = "/".join((grpc_address.rstrip("/"), namespace, group))
     return f"{directory}/{hashlib.sha256(joined.encode()).hexdigest()}"
+
+
+def shim_group(bundle: str) -> str:
+    """The group that the annotations of a bundle's spec name, whose containers share a shim; empty if there is none."""
+    try:
+        with open(f"{bundle}/config.json", "rb") as file:
+            annotations = json.load(file).get("annotations") or {}
+        return next((str(annotations[key]) for key in _GROUPS if annotations.get(key)), "")
+    except (OSError, ValueError, AttributeError):
+        return ""

@@ -6,7 +6,10 @@ import contextlib
 import fcntl
 import os
 import struct
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # linux/pidfd.h, since 6.13 and (PIDFD_INFO_EXIT) 6.15.
 _GET_INFO: Final = 0xC040FF0B

@@ -8,9 +8,22 @@ import gc
 import os
 import signal
 import socket
+import struct
 
+from shim import log
 from shim.server import Settings, serve
 from wire.atomic import write_atomic
+from wire.errors import Internal
+from wire.gen.shim.ttrpc.request_msg import Request as TtrpcRequest
+from wire.ttrpc import frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_UCRED: Final = struct.Struct("3i")
+_BACKLOG: Final = 128
+_PATIENCE: Final = 2.0
 
 
 class Request:
@@ -39,32 +52,66 @@ class Started:
 
 
 def start(request: Request) -> Started:
-    """Fork a shim that serves; returns in the caller once its socket listens."""
+    """A shim that serves the container: that of its group if there is one, else a new one, forked.
+
+    Returns in the caller once its socket listens.
+    """
     path = request.socket_path
     os.makedirs(request.socket_dir, mode=0o700, exist_ok=True)
-    listener = _listen(path)
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        # In between a process that ends at once, so that the shim is nobody's child here.
-        shim = os.fork()
-        if shim:
-            os.write(write_end, str(shim).encode())
-            os._exit(0)
-        _become_shim(listener, path, request)
-    os.close(write_end)
-    listener.close()
-    with os.fdopen(read_end, "rb") as pipe:
-        pid = int(pipe.read() or b"0")
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(child, 0)
+    pid = _serving(path) or _fork(path, request)
     address = f"unix://{path}"
     write_atomic(f"{request.bundle}/shim.pid", str(pid).encode(), 0o644)
     write_atomic(f"{request.bundle}/address", address.encode(), 0o644)
     return Started(address, pid)
 
 
-def _listen(path: str) -> socket.socket:
+def _question() -> bytes:
+    request = TtrpcRequest(service="containerd.task.v2.Task", method="Connect")
+    return request.SerializeToString()
+
+
+def _serving(path: str) -> int:
+    """The pid of the shim that answers at ``path``; 0 if none does.
+
+    One that is just dying still takes connections, so it is asked; one that is stopped still serves its containers.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        probe.settimeout(_PATIENCE)
+        try:
+            probe.connect(path)
+            probe.sendall(frame.encode(1, frame.REQUEST, _question()))
+            if not probe.recv(1):
+                return 0
+        except TimeoutError:
+            log.warning("shim does not answer", path=path)
+        except OSError:
+            return 0
+        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    pid: int = _UCRED.unpack(credentials)[0]
+    return pid
+
+
+def _fork(path: str, request: Request) -> int:
+    listener = _bind(path)
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        # In between a process that ends at once, so that the shim is nobody's child here.
+        if os.fork():
+            os._exit(0)
+        _become_shim(listener, path, request, write_end)
+    os.close(write_end)
+    listener.close()
+    with os.fdopen(read_end, "rb") as pipe:
+        pid = int(pipe.read() or b"0")
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child, 0)
+    if not pid:
+        raise Internal(f"the shim in {request.bundle} ended at its start")
+    return pid
+
+
+def _bind(path: str) -> socket.socket:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -73,15 +120,17 @@ def _listen(path: str) -> socket.socket:
         listener.bind(path)
     finally:
         os.umask(before)
-    listener.listen(128)
     return listener
 
 
-def _become_shim(listener: socket.socket, path: str, request: Request) -> None:
+def _become_shim(listener: socket.socket, path: str, request: Request, started: int) -> None:
     status = 1
     try:
         os.setsid()
         os.chdir(request.bundle)
+        # Here, because a peer's credentials are those of the process that listened.
+        listener.listen(_BACKLOG)
+        os.write(started, str(os.getpid()).encode())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # High, so that it is none of 0 to 3.
         descriptor = fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, 100)

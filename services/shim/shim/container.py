@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
-import socket
+import signal as signals
 
-from shim import linux
+from shim import linux, log, record
 from shim.cgroups import usage
+from shim.cgroups.oom import OomWatch
+from shim.exits import Exits
+from shim.launch import Launcher
+from shim.loop import Future, Lock
 from shim.process import Phase, Process
 from shim.runtime_cli import RuntimeCli
 from shim.stdio import uri
 from shim.stdio.attach import AttachListener
-from shim.stdio.streams import Streams, receive_terminal
+from shim.stdio.streams import Streams
+from wire import pidfd
 from wire.errors import (
     AlreadyExists,
     EngineError,
@@ -26,18 +30,26 @@ from wire.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Final
 
-    from shim.exits import Exit, Exits
-    from shim.loop import Future, Loop
+    from shim.exits import Exit
+    from shim.loop import Loop
     from shim.options import Options
     from wire.codec import Message
 
     OnExit = Callable[[Process], None]
+    Mounts = list[tuple[str, str, list[str]]]
+
+
+_LONGEST_NAME: Final = 76
 
 
 class Container:
-    """A container whose ``create`` has been asked for."""
+    """A container whose ``create`` has been asked for.
+
+    What changes its existence (create, start, delete) takes turns: a delete that comes while a creation is under way,
+    asked for by a daemon that has died since, finds it finished.
+    """
 
     def __init__(
         self,
@@ -45,67 +57,86 @@ class Container:
         exits: Exits,
         *,
         container_id: str,
+        namespace: str,
         bundle: str,
         options: Options,
         socket_dir: str,
+        socket: str,
         on_exit: OnExit,
+        on_oom: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._exits = exits
         self.container_id = container_id
         self.bundle = bundle
+        self._owner = (container_id, namespace)
         self._options = options
         self._runtime = RuntimeCli(exits, options, bundle, container_id)
-        self._socket_dir = socket_dir
+        self._launcher = Launcher(exits, self._runtime, socket_dir)
+        self._socket = socket
         self._on_exit = on_exit
-        self._numbers = itertools.count()
+        self._on_oom = on_oom
+        self._turn = Lock()
         self._attach: AttachListener | None = None
         self._mounted = False
-        self._starting = False
-        self._early: Exit | None = None
         self.paused = False
         self.init: Process | None = None
         self.execs: dict[str, Process] = {}
         self._groups = usage.Groups()
+        self._oom: OomWatch | None = None
 
     # -- the container's own process
 
     async def create(
-        self,
-        *,
-        rootfs: list[tuple[str, str, list[str]]],
-        terminal: bool,
-        stdin: str,
-        stdout: str,
-        stderr: str,
-    ) -> int:
-        """Mount the rootfs, open the streams and create; the pid. Leaves nothing after a failure."""
-        self._mount(rootfs)
-        try:
-            process = self._new_process(
-                "", terminal=terminal, stdin=stdin, stdout=stdout, stderr=stderr
-            )
-            if process.streams.attach_path:
-                self._attach = AttachListener(
-                    self._loop, process.streams.attach_path, self._streams_of
+        self, *, rootfs: Mounts, terminal: bool, stdin: str, stdout: str, stderr: str
+    ) -> Process:
+        """Mount the rootfs, open the streams and create. Leaves nothing after a failure."""
+        async with self._turn:
+            try:
+                self._mount(rootfs)
+                process = self._new_process(
+                    "", terminal=terminal, stdin=stdin, stdout=stdout, stderr=stderr
                 )
-            self.init = process
-            flags = ["--bundle", self.bundle, "--pid-file", f"{self.bundle}/init.pid"]
-            if self._options.no_pivot_root:
-                flags.append("--no-pivot")
-            if self._options.no_new_keyring:
-                flags.append("--no-new-keyring")
-            await self._launch(process, "create", flags, f"{self.bundle}/init.pid")
-        except BaseException:
-            self.init = None
-            self.close()
-            self._unmount()
-            raise
-        process.phase = Phase.CREATED
-        self._groups = usage.find(process.pid)
-        return process.pid
+                self._listen(process)
+                self.init = process
+                # Which runtime has it, for whoever must clean up if this is cut short.
+                self._remember()
+                flags = ["--bundle", self.bundle]
+                if self._options.no_pivot_root:
+                    flags.append("--no-pivot")
+                if self._options.no_new_keyring:
+                    flags.append("--no-new-keyring")
+                exited = await self._launcher.launch(
+                    process, "create", flags, f"{self.bundle}/init.pid"
+                )
+            except BaseException:
+                if self.init is not None:
+                    self.init.streams.abandon()
+                self.init = None
+                self._leave()
+                raise
+            process.phase = Phase.CREATED
+            self._observe(process)
+            self._remember()
+            self._follow(process, exited)
+            return process
 
-    def _mount(self, rootfs: list[tuple[str, str, list[str]]]) -> None:
+    def _listen(self, process: Process) -> None:
+        if process.streams.attach_path:
+            self._attach = AttachListener(
+                self._loop, process.streams.attach_path, lambda name: self.process(name).streams
+            )
+
+    def _observe(self, process: Process) -> None:
+        self._groups = usage.find(process.pid)
+
+        def killed() -> None:
+            process.oom_killed = True
+            self._on_oom()
+
+        self._oom = OomWatch(self._loop, self._groups, killed)
+
+    def _mount(self, rootfs: Mounts) -> None:
         target = f"{self.bundle}/rootfs"
         if rootfs:
             os.makedirs(target, mode=0o711, exist_ok=True)
@@ -113,7 +144,6 @@ class Container:
             try:
                 linux.mount(source, target, kind, options)
             except OSError as error:
-                self._unmount()
                 raise FailedPrecondition(f"failed to mount rootfs component: {error}") from error
             self._mounted = True
 
@@ -122,23 +152,20 @@ class Container:
             linux.unmount_all(f"{self.bundle}/rootfs")
             self._mounted = False
 
-    async def start(self) -> int:
-        """Let the created process run; its pid."""
-        process = self.process("")
-        if process.phase is not Phase.CREATED:
-            raise FailedPrecondition(f"cannot start a container in the {process.phase} state")
-        self._starting = True
-        try:
-            await self._runtime.run("start")
-        finally:
-            self._starting = False
-            if self._early is not None:
-                # It was over before the runtime was. In the next round, as below.
-                early, self._early = self._early, None
-                self._loop.soon(lambda: self._ended(process, early))
-        if process.phase is Phase.CREATED:
+    async def start(self) -> Process:
+        """Let the created process run. Its end is told once ``announced`` is complete."""
+        async with self._turn:
+            process = self.process("")
+            if process.phase is not Phase.CREATED:
+                raise FailedPrecondition(f"cannot start a container in the {process.phase} state")
+            process.announced = Future()
+            try:
+                await self._runtime.run("start")
+            except BaseException:
+                process.announced.set(None)
+                raise
             process.phase = Phase.RUNNING
-        return process.pid
+            return process
 
     # -- execs
 
@@ -146,17 +173,21 @@ class Container:
         self, exec_id: str, *, terminal: bool, stdin: str, stdout: str, stderr: str, spec: bytes
     ) -> None:
         """Remember an exec; clients can attach to it from now on."""
+        if not _is_name(exec_id):
+            raise InvalidArgument(f'exec id "{exec_id}" is not a valid identifier')
         if exec_id in self.execs:
             raise AlreadyExists(f"id {exec_id}: already exists")
-        self._running()
+        if self.process("").phase is not Phase.RUNNING:
+            raise FailedPrecondition("cannot exec in a stopped container: container not running")
         process = self._new_process(
             exec_id, terminal=terminal, stdin=stdin, stdout=stdout, stderr=stderr
         )
         process.spec = spec
         self.execs[exec_id] = process
+        self._remember()
 
-    async def start_exec(self, exec_id: str) -> int:
-        """Start an exec; its pid."""
+    async def start_exec(self, exec_id: str) -> Process:
+        """Start an exec. Its end is told once ``announced`` is complete."""
         process = self.process(exec_id)
         if process.phase is not Phase.ADDED:
             raise FailedPrecondition(f"cannot start a process in the {process.phase} state")
@@ -168,25 +199,28 @@ class Container:
                 json.dump(document, file)
         except (ValueError, TypeError) as error:
             raise InvalidArgument(f"exec spec is malformed: {error}") from error
-        flags = ["--process", f"{path}.json", "--pid-file", f"{path}.pid", "--detach"]
         process.phase = Phase.CREATED
         try:
-            await self._launch(process, "exec", flags, f"{path}.pid")
+            exited = await self._launcher.launch(
+                process, "exec", ["--process", f"{path}.json", "--detach"], f"{path}.pid"
+            )
         except BaseException as error:
             process.phase = Phase.STOPPED
             if isinstance(error, EngineError):
                 # The client of an exec has its answer's head already: the stream is where it learns why.
                 process.streams.tell(f"{error.message}: unknown\r\n")
-            # Nobody waits for a process that never was. What the runtime wrote to its pipes, we have said already.
+            # What the runtime wrote to its pipes, we have said already.
             process.streams.abandon()
+            process.exited.fail(error)
             raise
         finally:
             for suffix in ("json", "pid"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{path}.{suffix}")
-        if process.phase is Phase.CREATED:
-            process.phase = Phase.RUNNING
-        return process.pid
+        process.phase = Phase.RUNNING
+        self._remember()
+        self._follow(process, exited)
+        return process
 
     # -- both
 
@@ -201,12 +235,6 @@ class Container:
             )
         return found
 
-    def _running(self) -> Process:
-        process = self.process("")
-        if process.phase is not Phase.RUNNING:
-            raise FailedPrecondition("cannot exec in a stopped container: container not running")
-        return process
-
     def _new_process(
         self, exec_id: str, *, terminal: bool, stdin: str, stdout: str, stderr: str
     ) -> Process:
@@ -216,6 +244,8 @@ class Container:
             stdin=uri.parse(stdin),
             stdout=uri.parse(stdout),
             stderr=uri.parse(stderr),
+            owner=self._owner,
+            reaped=self._exits.claim,
         )
         return Process(
             exec_id=exec_id,
@@ -227,82 +257,83 @@ class Container:
             streams=streams,
         )
 
-    def _streams_of(self, exec_id: str) -> Streams:
-        return self.process(exec_id).streams
+    def _follow(self, process: Process, exited: Future[Exit]) -> None:
+        """Tell of a process's end when it comes, but after its beginning."""
 
-    async def _launch(self, process: Process, verb: str, flags: list[str], pid_file: str) -> None:
-        """Run the runtime's create or exec and take the new process into our care."""
-        console: socket.socket | None = None
-        path = f"{self._socket_dir}/c{os.getpid()}-{next(self._numbers)}"
-        self._exits.expect()
-        try:
-            if process.terminal:
-                console = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-                console.bind(path)
-                console.listen(1)
-                await self._runtime.run(verb, *flags, "--console-socket", path)
-                # The runtime has returned, so its message waits in the backlog.
-                connection, _ = console.accept()
-                process.streams.use_terminal(receive_terminal(connection))
-            else:
-                await self._runtime.run(verb, *flags, stdio=process.streams.pipes())
-                process.streams.given_away()
-            with open(pid_file, encoding="ascii") as file:
-                process.pid = int(file.read())
-            exited = self._exits.claim(process.pid)
-        except BaseException:
-            if not process.exec_id:
-                process.streams.abandon()
-            raise
-        finally:
-            self._exits.expected()
-            if console is not None:
-                console.close()
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-        # In the next round, so that the start is known to the world before the end.
-        exited.then(lambda: self._loop.soon(lambda: self._ended(process, exited.result())))
+        def ended() -> None:
+            process.announced.then(
+                lambda: self._loop.soon(
+                    lambda: self._loop.start(self._ended(process, exited.result()))
+                )
+            )
 
-    def _ended(self, process: Process, ended: Exit) -> None:
-        if self._starting and not process.exec_id:
-            self._early = ended
-            return
-        process.phase = Phase.STOPPED
+        exited.then(ended)
+
+    async def _ended(self, process: Process, ended: Exit) -> None:
         if not process.exec_id:
-            process.oom_killed = usage.oom_kills(self._groups) > 0
+            await self._end_execs()
+            if self._oom is not None:
+                self._oom.check()
+                self._oom.close()
+                self._oom = None
+        process.phase = Phase.STOPPED
+        # Durable before visible; and whoever hears of the end finds the whole log.
         process.record_exit(ended)
-        self._on_exit(process)
         process.streams.finish()
+        self._on_exit(process)
         process.exited.set(ended)
+        if process.exec_id:
+            self._remember()
+
+    async def _end_execs(self) -> None:
+        """The ends of execs are told before the container's. Without a PID namespace of its own they survive it."""
+        if any(process.living for process in self.execs.values()) and self._shares_pids():
+            with contextlib.suppress(EngineError):
+                await self._runtime.run("kill", "--all", after=(str(int(signals.SIGKILL)),))
+        for process in tuple(self.execs.values()):
+            if process.living:
+                await process.exited
+
+    def _shares_pids(self) -> bool:
+        try:
+            with open(f"{self.bundle}/config.json", "rb") as file:
+                spaces = json.load(file)["linux"]["namespaces"]
+            own = [each for each in spaces if each["type"] == "pid" and not each.get("path")]
+        except (OSError, ValueError, KeyError, TypeError):
+            return True
+        return not own
 
     async def delete(self, exec_id: str) -> Process:
         """Remove what has stopped: the container itself, or one exec."""
-        process = self.process(exec_id)
         if exec_id:
-            if process.phase in {Phase.RUNNING, Phase.CREATED}:
-                raise FailedPrecondition(f"process {exec_id} is still running")
-            if process.phase is Phase.ADDED:
-                process.streams.abandon()
-            del self.execs[exec_id]
-            process.forget_record()
+            return self._delete_exec(exec_id)
+        async with self._turn:
+            process = self.process("")
+            if process.phase is Phase.RUNNING:
+                raise FailedPrecondition("cannot delete a running process: container is running")
+            if process.phase is Phase.CREATED:
+                # Created and never started: nothing of it ran, so it may simply go.
+                await self._runtime.run("delete", "--force")
+                await process.exited
+            else:
+                with contextlib.suppress(NotFound):
+                    await self._runtime.run("delete")
+            self._leave()
             return process
-        if process.phase is Phase.RUNNING:
-            raise FailedPrecondition("cannot delete a running process: container is running")
-        if process.phase is Phase.CREATED:
-            # Created and never started: nothing of it ran, so it may simply go.
-            await self._runtime.run("delete", "--force")
-            await process.exited
-        else:
-            with contextlib.suppress(NotFound):
-                await self._runtime.run("delete")
-        self._unmount()
-        self.close()
+
+    def _delete_exec(self, exec_id: str) -> Process:
+        process = self.process(exec_id)
+        if process.living:
+            raise FailedPrecondition(f"process {exec_id} is still running")
+        if process.phase is Phase.ADDED:
+            process.streams.abandon()
+        del self.execs[exec_id]
+        process.forget_record()
+        self._remember()
         return process
 
-    async def destroy(self) -> None:
-        """Remove the container whatever it does: nobody will ask for it any more."""
-        with contextlib.suppress(EngineError):
-            await self._runtime.run("delete", "--force")
+    def _leave(self) -> None:
+        record.forget(self.bundle)
         self._unmount()
         self.close()
 
@@ -318,18 +349,23 @@ class Container:
             return
         flags = ("--all",) if everything else ()
         if not everything and not self.paused:
-            # What the runtime would do, without running it: the process is our child, so its pid cannot be another's.
+            # What the runtime would do, without running it: the end of the process is told to us before its pid is free.
             self._signal(process, signal)
             return
         await self._runtime.run("kill", *flags, after=(str(signal),))
 
     def _signal(self, process: Process, signal: int) -> None:
+        descriptor = pidfd.open_same(process.pid, process.started)
+        if descriptor is None:
+            raise NotFound("process already finished: not found")
         try:
-            os.kill(process.pid, signal)
+            signals.pidfd_send_signal(descriptor, signal)
         except ProcessLookupError:
             raise NotFound("process already finished: not found") from None
         except OSError as error:
             raise InvalidArgument(f"signal {signal}: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
 
     async def pause(self, *, paused: bool) -> None:
         """Freeze or thaw."""
@@ -350,10 +386,7 @@ class Container:
 
     def pids(self) -> list[int]:
         """All processes of the container, as the cgroup knows them."""
-        text = self._groups.read("devices", "cgroup.procs") or self._groups.read(
-            "pids", "cgroup.procs"
-        )
-        return [int(word) for word in text.split() if word != "0"]
+        return self._groups.processes()
 
     def metrics(self) -> Message:
         """Usage of memory, processor and more."""
@@ -368,8 +401,123 @@ class Container:
         if self._attach is not None:
             self._attach.close()
             self._attach = None
+        if self._oom is not None:
+            self._oom.close()
+            self._oom = None
+
+    # -- another shim's container
+
+    def _remember(self) -> None:
+        processes = ([self.init] if self.init else []) + list(self.execs.values())
+        record.save(
+            self.bundle,
+            record.ContainerRecord(
+                container_id=self.container_id,
+                socket=self._socket,
+                mounted=self._mounted,
+                options=self._options,
+                processes=[
+                    record.ProcessRecord(
+                        exec_id=each.exec_id,
+                        terminal=each.terminal,
+                        stdin=each.stdin,
+                        stdout=each.stdout,
+                        stderr=each.stderr,
+                        pid=each.pid,
+                        started=each.started,
+                        pipes=each.streams.pipes_made,
+                    )
+                    for each in processes
+                ],
+            ),
+        )
+
+    async def adopt(self, found: record.ContainerRecord) -> None:
+        """Take over a container whose shim was killed: its processes, what they still write, and how they end."""
+        self._mounted = found.mounted
+        async with self._turn:
+            for each in found.processes:
+                process = self._new_process(
+                    each.exec_id,
+                    terminal=each.terminal,
+                    stdin=each.stdin,
+                    stdout=each.stdout,
+                    stderr=each.stderr,
+                )
+                process.pid, process.started = each.pid, each.started
+                process.announced.set(None)
+                if each.exec_id:
+                    self.execs[each.exec_id] = process
+                else:
+                    self.init = process
+                    self._listen(process)
+                self._take_over(process, each)
+            init = self.process("")
+            if not init.pid:
+                # Cut short before there was a process: not a container.
+                init.streams.abandon()
+                self.close()
+                raise NotFound(f"container {self.container_id}: not found")
+            if init.living:
+                self._observe(init)
+                try:
+                    state = await self._runtime.state()
+                except EngineError:
+                    log.exception("state of an adopted container")
+                    state = "running"
+                if init.phase is Phase.RUNNING and state == "created":
+                    init.phase = Phase.CREATED
+                self.paused = state == "paused"
+            self._remember()
+
+    def _take_over(self, process: Process, found: record.ProcessRecord) -> None:
+        recorded = process.recorded_exit()
+        if recorded is not None:
+            # It was recorded and perhaps never told.
+            process.phase = Phase.STOPPED
+            process.exit = recorded
+            process.streams.abandon()
+            process.exited.set(recorded)
+            self._on_exit(process)
+            return
+        if not process.pid:
+            # It died between the launch and its note of it.
+            name = f"exec-{process.exec_id}.pid" if process.exec_id else "init.pid"
+            process.pid = _noted_pid(f"{self.bundle}/{name}")
+            process.started = pidfd.start_time(process.pid)
+        if not process.pid:
+            return
+        descriptor = pidfd.open_same(process.pid, process.started)
+        process.phase = Phase.RUNNING
+        holders = [process.pid, *usage.find(process.pid).processes()]
+        process.streams.adopt(record.find_pipes(found.pipes, holders))
+        if descriptor is None:
+            # It ended unseen.
+            exited: Future[Exit] = Future()
+            exited.set(Exits.unseen())
+        else:
+            exited = self._exits.watch(descriptor)
+        self._follow(process, exited)
 
 
-def decode_mounts(mounts: Any) -> list[tuple[str, str, list[str]]]:
+def _is_name(exec_id: str) -> bool:
+    """Whether it can be a part of a file's name. containerd's rule is narrower, and regular expressions cost memory."""
+    return (
+        0 < len(exec_id) <= _LONGEST_NAME
+        and exec_id[0] != "."
+        and exec_id.isprintable()
+        and "/" not in exec_id
+    )
+
+
+def _noted_pid(path: str) -> int:
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
+
+
+def decode_mounts(mounts: Any) -> Mounts:
     """Type, source and options of each Mount message."""
     return [(mount.type, mount.source, list(mount.options)) for mount in mounts]

@@ -7,7 +7,7 @@ import socket
 import time
 from collections import deque
 
-from shim.loop import HANGUP, READ
+from shim.loop import HANGUP, READ, WRITE
 from shim.messages import pack, timestamp
 from wire.gen.containerd.types.event_msg import Envelope
 from wire.gen.shim.events.v1.events_msg import ForwardRequest
@@ -16,6 +16,7 @@ from wire.ttrpc import frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
     from shim.loop import Loop
@@ -60,6 +61,8 @@ class Publisher:
         self._in_flight = False
         self._retry = _FIRST_RETRY
         self._waiting = False
+        self._output = bytearray()
+        self._on_idle: Callable[[], None] | None = None
 
     def publish(self, event: Message) -> None:
         """Queue an event; its topic follows from its type."""
@@ -83,11 +86,6 @@ class Publisher:
         self._queue.append((topic, call.SerializeToString()))
         self._send()
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything was acknowledged."""
-        return not self._queue
-
     def _drop_one(self) -> None:
         for at, (topic, _) in enumerate(self._queue):
             # The first may be in flight.
@@ -100,18 +98,16 @@ class Publisher:
             return
         if self._socket is None and not self._connect():
             return
-        assert self._socket is not None
-        data = frame.encode(self._stream, frame.REQUEST, self._queue[0][1])
+        self._output = bytearray(frame.encode(self._stream, frame.REQUEST, self._queue[0][1]))
         self._stream += 2
-        try:
-            self._socket.sendall(data)
-        except OSError:
-            self._lost()
-            return
         self._in_flight = True
+        self._flush()
 
     def _connect(self) -> bool:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        # Never blocking: a containerd that is stopped, or whose backlog is full, must not hold up the container's output.
+        connection = socket.socket(
+            socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        )
         try:
             connection.connect(self._address)
         except OSError:
@@ -121,16 +117,34 @@ class Publisher:
         self._socket = connection
         self._reader = frame.Reader()
         self._stream = 1
-        self._loop.watch(connection.fileno(), READ, self._read)
+        self._loop.watch(connection.fileno(), READ, self._ready)
         return True
 
-    def _read(self, events: int) -> None:
+    def _flush(self) -> None:
         assert self._socket is not None
         try:
+            while self._output:
+                del self._output[: self._socket.send(self._output)]
+        except BlockingIOError:
+            self._loop.watch(self._socket.fileno(), READ | WRITE, self._ready)
+            return
+        except OSError:
+            self._lost()
+            return
+        self._loop.watch(self._socket.fileno(), READ, self._ready)
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE:
+            self._flush()
+        if self._socket is None or not events & (READ | HANGUP):
+            return
+        try:
             data = self._socket.recv(65536)
+        except BlockingIOError:
+            return
         except OSError:
             data = b""
-        if not data or (events & HANGUP and not events & READ):
+        if not data:
             self._lost()
             return
         for _, kind, _, _ in self._reader.feed(data):
@@ -139,7 +153,16 @@ class Publisher:
                 self._in_flight = False
                 self._retry = _FIRST_RETRY
                 self._queue.popleft()
+                if not self._queue and self._on_idle is not None:
+                    self._on_idle()
         self._send()
+
+    def when_idle(self, callback: Callable[[], None]) -> None:
+        """Call back once everything was acknowledged, at once if it is."""
+        if self._queue:
+            self._on_idle = callback
+        else:
+            callback()
 
     def _lost(self) -> None:
         if self._socket is not None:

@@ -1,7 +1,8 @@
-"""Every child that ends is reaped here, and its status reaches whoever waits for it, also if nobody does yet.
+"""Every process that ends is learned of here, and its status reaches whoever waits for it, also if nobody does yet.
 
 A container's process can end before the runtime has told us its pid: statuses without an owner are kept until the
-pid is claimed, or until no runtime call is under way any more.
+pid is claimed, or until no runtime call is under way any more. A process that another shim brought forth is no child of
+ours: it is watched by its pidfd.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 import time
 
 from shim.loop import READ, Future
+from wire import pidfd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from shim.loop import Loop
 
 _SIGNAL_BASE: Final = 128
+_KILLED: Final = 137
 
 
 class Exit:
@@ -36,6 +39,7 @@ class Exits:
     """The table of waiters. The shim is a subreaper: orphans of the container arrive here, too."""
 
     def __init__(self, loop: Loop) -> None:
+        self._loop = loop
         self._waiting: dict[int, Future[Exit]] = {}
         self._unclaimed: dict[int, Exit] = {}
         self._expecting = 0
@@ -67,6 +71,32 @@ class Exits:
             self._waiting[pid] = future
         return future
 
+    def watch(self, descriptor: int) -> Future[Exit]:
+        """The end of a process that is not our child; takes its pidfd.
+
+        Its status is the kernel's (Linux 6.15 and later), else that of a process whose end nobody saw: 137.
+        """
+        future: Future[Exit] = Future()
+
+        def ended(_events: int) -> None:
+            try:
+                status = pidfd.exit_status(descriptor)
+            except BlockingIOError:
+                # A zombie: the hang-up comes once whoever inherited it has reaped it.
+                self._loop.watch(descriptor, 0, ended)
+                return
+            self._loop.forget(descriptor)
+            os.close(descriptor)
+            future.set(Exit(_KILLED if status is None else shell_status(status), time.time_ns()))
+
+        self._loop.watch(descriptor, READ, ended)
+        return future
+
+    @staticmethod
+    def unseen() -> Exit:
+        """The end of a process that nobody saw."""
+        return Exit(_KILLED, time.time_ns())
+
     def close(self) -> None:
         """Stop listening for the ends of children."""
         signal.set_wakeup_fd(-1)
@@ -87,10 +117,15 @@ class Exits:
                 return
             if pid == 0:
                 return
-            code = os.waitstatus_to_exitcode(status)
-            ended = Exit(_SIGNAL_BASE - code if code < 0 else code, time.time_ns())
+            ended = Exit(shell_status(status), time.time_ns())
             future = self._waiting.pop(pid, None)
             if future is not None:
                 future.set(ended)
             elif self._expecting:
                 self._unclaimed[pid] = ended
+
+
+def shell_status(status: int) -> int:
+    """A wait status as a shell tells it."""
+    code = os.waitstatus_to_exitcode(status)
+    return _SIGNAL_BASE - code if code < 0 else code

@@ -10,7 +10,7 @@ import json
 import signal
 import socket
 
-from shim import bootstrap
+from shim import bootstrap, linux
 from wire.errors import EngineError, InvalidArgument
 
 TYPE_CHECKING = False
@@ -32,6 +32,9 @@ def run(descriptor: int = _CHANNEL) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    # What a killed shim leaves is reaped here, at once: only then does the kernel tell a container's exit status.
+    linux.become_subreaper()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     channel = socket.socket(fileno=descriptor)
     channel.set_inheritable(False)
     while True:

@@ -11,6 +11,8 @@ import select
 import time
 from collections import deque
 
+from shim import log
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
@@ -84,8 +86,35 @@ class Future(_Outcome[T]):
         return self.result()
 
 
+class Lock:
+    """Coroutines take turns; the oldest waiter is next."""
+
+    __slots__ = ("_held", "_waiting")
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting: deque[Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._held:
+            turn: Future[None] = Future()
+            self._waiting.append(turn)
+            await turn
+        self._held = True
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._waiting:
+            # Still held: by the one that is woken.
+            self._waiting.popleft().set(None)
+        else:
+            self._held = False
+
+
 class Loop:
-    """Descriptors with callbacks, timers, and coroutines."""
+    """Descriptors with callbacks, timers, and coroutines.
+
+    A callback that raises is logged and the loop goes on: one bad connection must not end a container's shim.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -133,6 +162,11 @@ class Loop:
         step()
         return outcome
 
+    def start(self, coroutine: Coroutine[Future[Any], None, T]) -> None:
+        """Run a coroutine whose outcome nobody awaits; an error is logged."""
+        outcome = self.spawn(coroutine)
+        outcome.then(lambda: _guarded(outcome.result))
+
     def run(self) -> None:
         """Serve until ``stop``."""
         self._running = True
@@ -142,7 +176,7 @@ class Loop:
                 # An earlier callback of this round may have forgotten it.
                 callback = self._callbacks.get(descriptor)
                 if callback is not None:
-                    callback(events)
+                    _guarded(callback, events)
             self._run_timers()
 
     def stop(self) -> None:
@@ -155,7 +189,7 @@ class Loop:
 
     def _run_ready(self) -> None:
         while self._ready:
-            self._ready.popleft()()
+            _guarded(self._ready.popleft())
 
     def _timeout(self) -> float:
         if self._ready or not self._running:
@@ -165,4 +199,11 @@ class Loop:
     def _run_timers(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+            _guarded(heapq.heappop(self._timers)[2])
+
+
+def _guarded(callback: Callable[..., object], *arguments: int) -> None:
+    try:
+        callback(*arguments)
+    except Exception:  # noqa: BLE001 - one bad connection must not end a container's shim
+        log.exception("callback failed")

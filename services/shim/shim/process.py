@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 
+from shim import log
+from shim.exits import Exit
 from shim.loop import Future
 from wire.atomic import write_atomic
 
@@ -13,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-    from shim.exits import Exit
     from shim.stdio.streams import Streams
 
 
@@ -30,8 +31,8 @@ class Process:
     """What is known about one process; ``exec_id`` is empty for the container's own, ``phase`` is one of ``Phase``."""
 
     __slots__ = (
-        "bundle", "exec_id", "exit", "exited", "oom_killed", "phase", "pid", "spec", "stderr",
-        "stdin", "stdout", "streams", "terminal",
+        "announced", "bundle", "exec_id", "exit", "exited", "oom_killed", "phase", "pid", "spec",
+        "started", "stderr", "stdin", "stdout", "streams", "terminal",
     )  # fmt: skip
 
     def __init__(
@@ -54,10 +55,19 @@ class Process:
         self.streams = streams
         self.spec = b""
         self.pid = 0
+        # When it was started, in clock ticks since boot: tells it from a later process of the same pid.
+        self.started = 0
         self.phase: str = Phase.ADDED
         self.exit: Exit | None = None
         self.oom_killed = False
+        # Complete once the world has heard of its beginning; its end is not told before.
+        self.announced: Future[None] = Future()
         self.exited: Future[Exit] = Future()
+
+    @property
+    def living(self) -> bool:
+        """Whether there is a process."""
+        return self.pid > 0 and self.phase in {Phase.CREATED, Phase.RUNNING}
 
     @property
     def record_path(self) -> str:
@@ -74,9 +84,23 @@ class Process:
             "exited_at_ns": ended.at,
             "oom_killed": self.oom_killed,
         }
-        # The bundle may be gone already (a forced delete): then there is nobody to tell.
-        with contextlib.suppress(FileNotFoundError):
+        try:
             write_atomic(self.record_path, json.dumps(document).encode())
+        except FileNotFoundError:
+            # The bundle is gone already (a forced delete): there is nobody to tell.
+            return
+        except OSError:
+            # A full disk: it is told as long as this shim lives.
+            log.exception("exit record failed", path=self.record_path)
+
+    def recorded_exit(self) -> Exit | None:
+        """What an earlier shim recorded."""
+        try:
+            with open(self.record_path, "rb") as file:
+                document = json.load(file)
+            return Exit(int(document["exit_status"]), int(document["exited_at_ns"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def forget_record(self) -> None:
         """The exit was acknowledged by a delete."""

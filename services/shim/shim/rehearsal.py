@@ -46,16 +46,26 @@ def rehearse() -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def _nothing(_session: Session) -> None:
+    """Nobody counts sessions here."""
+
+
 def _live(bundle: str) -> None:
     os.mkdir(bundle)
     loop = Loop()
     exits = Exits(loop)
     publisher = Publisher(loop, f"{bundle}/nobody", "rehearsal")
     service = TaskService(
-        loop, exits, publisher, namespace="rehearsal", socket_dir=bundle, shut_down=loop.stop
+        loop,
+        exits,
+        publisher,
+        namespace="rehearsal",
+        socket_dir=bundle,
+        socket=f"{bundle}/s",
+        shut_down=loop.stop,
     )
     ours, theirs = socket.socketpair()
-    Session(loop, theirs, service)
+    Session(loop, theirs, service, _nothing)
     # A child that ends by a signal stands for the container's process.
     process = os.posix_spawnp("sleep", ["sleep", "60"], os.environ)
     with open(f"{bundle}/init.pid", "w", encoding="ascii") as file:

@@ -85,6 +85,21 @@ class RuntimeCli:
         if ended.status != 0:
             raise self._failure(verb, ended.status)
 
+    async def state(self) -> str:
+        """``created``, ``running``, ``paused`` or ``stopped``, as the runtime knows it."""
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        with os.fdopen(reader, "rb") as output:
+            try:
+                await self.run("state", stdio=(null, writer, null))
+            finally:
+                os.close(null)
+                os.close(writer)
+            try:
+                return str(json.load(output)["status"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise Internal(f"the runtime's state is malformed: {error}") from error
+
     def _failure(self, verb: str, status: int) -> EngineError:
         message, kind = f"{self._binary} {verb} ended with exit status {status}", ""
         with contextlib.suppress(OSError):

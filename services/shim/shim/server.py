@@ -17,6 +17,7 @@ from wire.ttrpc.connection import Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Final
 
     from shim.loop import Future
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 65536
 _GOODBYE: Final = 0.05
+# Without a connection and without a container a shim is one that nobody will ever ask for anything.
+_LONELY: Final = 30.0
 
 
 class Settings:
@@ -51,18 +54,18 @@ def serve(listener: socket.socket, settings: Settings) -> None:
     exits = Exits(loop)
     publisher = Publisher(loop, settings.ttrpc_address, settings.namespace)
 
-    def shut_down() -> None:
+    own = os.stat(settings.address).st_ino
+
+    def unlink() -> None:
+        # The path may be a successor's by now.
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(settings.address)
+            if os.stat(settings.address).st_ino == own:
+                os.unlink(settings.address)
 
-        def leave() -> None:
-            # The answer to Shutdown is on its way; events that containerd has not taken yet hold us here.
-            if publisher.idle:
-                loop.stop()
-            else:
-                loop.later(_GOODBYE, leave)
-
-        loop.later(_GOODBYE, leave)
+    def shut_down() -> None:
+        unlink()
+        # The answer to Shutdown is on its way; events that containerd has not taken yet hold us here.
+        loop.later(_GOODBYE, lambda: publisher.when_idle(loop.stop))
 
     service = TaskService(
         loop,
@@ -70,24 +73,47 @@ def serve(listener: socket.socket, settings: Settings) -> None:
         publisher,
         namespace=settings.namespace,
         socket_dir=settings.socket_dir,
+        socket=settings.address,
         shut_down=shut_down,
     )
+    service.adopt(os.getcwd())
     listener.setblocking(False)
+    sessions: set[Session] = set()
+
+    def lonely() -> None:
+        if not sessions and service.empty:
+            log.warning("nobody wants this shim")
+            unlink()
+            loop.stop()
+
+    def closed(session: Session) -> None:
+        sessions.discard(session)
+        if not sessions:
+            loop.later(_LONELY, lonely)
 
     def accept(_events: int) -> None:
         with contextlib.suppress(OSError):
             connection, _ = listener.accept()
-            Session(loop, connection, service)
+            sessions.add(Session(loop, connection, service, closed))
 
     loop.watch(listener.fileno(), READ, accept)
+    # Whoever asked for this shim may have died before it could use it.
+    loop.later(_LONELY, lonely)
     loop.run()
 
 
 class Session:
     """One ttrpc connection."""
 
-    def __init__(self, loop: Loop, connection: socket.socket, service: TaskService) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        service: TaskService,
+        closed: Callable[[Session], None],
+    ) -> None:
         connection.setblocking(False)
+        self._closed = closed
         self._loop = loop
         self._socket = connection
         self._service = service
@@ -160,3 +186,4 @@ class Session:
             self._open = False
             self._loop.forget(self._socket.fileno())
             self._socket.close()
+            self._closed(self)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from shim import messages
+from shim import log, messages, record
 from shim import options as shim_options
 from shim.container import Container, decode_mounts
 from shim.process import Phase
 from wire.codec import DecodeError
-from wire.errors import InvalidArgument, NotFound, NotImplementedYet
+from wire.errors import AlreadyExists, InvalidArgument, NotFound, NotImplementedYet
 from wire.gen.containerd.events import task_msg as events
 from wire.gen.containerd.types.runc.options import oci_msg
 from wire.gen.containerd.types.task import task_msg
@@ -52,6 +52,7 @@ class TaskService:
         *,
         namespace: str,
         socket_dir: str,
+        socket: str,
         shut_down: Callable[[], None],
     ) -> None:
         self._loop = loop
@@ -59,6 +60,7 @@ class TaskService:
         self._publisher = publisher
         self._namespace = namespace
         self._socket_dir = socket_dir
+        self._socket = socket
         self._shut_down = shut_down
         self._containers: dict[str, Container] = {}
 
@@ -80,11 +82,46 @@ class TaskService:
             raise NotFound(f"container {container_id}: not found")
         return found
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no container."""
+        return not self._containers
+
+    def adopt(self, bundle: str) -> None:
+        """Take over the containers of a shim that was killed, if it had any in ``bundle`` and its neighbours."""
+        for path in record.bundles_of(self._socket, bundle):
+            found = record.load(path)
+            if found is not None and found.container_id not in self._containers:
+                container = self._new(found.container_id, path, found.options)
+                self._loop.start(self._adopt(container, found))
+
+    async def _adopt(self, container: Container, found: record.ContainerRecord) -> None:
+        try:
+            await container.adopt(found)
+        except BaseException:
+            del self._containers[found.container_id]
+            raise
+        log.warning("adopted", container=found.container_id)
+
+    def _new(self, container_id: str, bundle: str, options: shim_options.Options) -> Container:
+        container = Container(
+            self._loop,
+            self._exits,
+            container_id=container_id,
+            namespace=self._namespace,
+            bundle=bundle,
+            options=options,
+            socket_dir=self._socket_dir,
+            socket=self._socket,
+            on_exit=lambda process: self._exited(container, process),
+            on_oom=lambda: self._publisher.publish(events.TaskOOM(container_id=container_id)),
+        )
+        self._containers[container_id] = container
+        return container
+
     def _exited(self, container: Container, process: Process) -> None:
         ended = process.exit
         assert ended is not None
-        if process.oom_killed:
-            self._publisher.publish(events.TaskOOM(container_id=container.container_id))
         event = events.TaskExit(
             container_id=container.container_id,
             id=process.exec_id or container.container_id,
@@ -97,21 +134,14 @@ class TaskService:
     async def create(self, request: Any) -> Message:
         """Create the container."""
         if request.id in self._containers:
-            raise InvalidArgument(f"container {request.id} exists in this shim")
+            raise AlreadyExists(f"task {request.id}: already exists")
         if request.checkpoint:
             raise NotImplementedYet("restoring from a checkpoint is not implemented")
-        container = Container(
-            self._loop,
-            self._exits,
-            container_id=request.id,
-            bundle=request.bundle,
-            options=_options(self._namespace, request.options),
-            socket_dir=self._socket_dir,
-            on_exit=lambda process: self._exited(container, process),
+        container = self._new(
+            request.id, request.bundle, _options(self._namespace, request.options)
         )
-        self._containers[request.id] = container
         try:
-            pid = await container.create(
+            process = await container.create(
                 rootfs=decode_mounts(request.rootfs),
                 terminal=request.terminal,
                 stdin=request.stdin,
@@ -131,23 +161,27 @@ class TaskService:
                 stderr=request.stderr,
                 terminal=request.terminal,
             ),
-            pid=pid,
+            pid=process.pid,
         )
         self._publisher.publish(event)
-        return shim_msg.CreateTaskResponse(pid=pid)
+        process.announced.set(None)
+        return shim_msg.CreateTaskResponse(pid=process.pid)
 
     async def start(self, request: Any) -> Message:
         """Start the container's process, or an exec."""
         container = self._container(request.id)
+        event: Message
         if request.exec_id:
-            pid = await container.start_exec(request.exec_id)
-            self._publisher.publish(
-                events.TaskExecStarted(container_id=request.id, exec_id=request.exec_id, pid=pid)
+            process = await container.start_exec(request.exec_id)
+            event = events.TaskExecStarted(
+                container_id=request.id, exec_id=request.exec_id, pid=process.pid
             )
         else:
-            pid = await container.start()
-            self._publisher.publish(events.TaskStart(container_id=request.id, pid=pid))
-        return shim_msg.StartResponse(pid=pid)
+            process = await container.start()
+            event = events.TaskStart(container_id=request.id, pid=process.pid)
+        self._publisher.publish(event)
+        process.announced.set(None)
+        return shim_msg.StartResponse(pid=process.pid)
 
     async def state(self, request: Any) -> Message:
         """What is known about a process."""
@@ -274,11 +308,8 @@ class TaskService:
 
     async def shutdown(self, request: Any) -> Message:
         """End the shim when it has nothing left."""
-        if request.now:
-            for container in tuple(self._containers.values()):
-                await container.destroy()
-            self._containers.clear()
-        if not self._containers:
+        # As containerd's shims, whatever ``now`` says: others of a group may still be served.
+        if self.empty:
             self._shut_down()
         return Empty()
 

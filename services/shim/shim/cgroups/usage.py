@@ -59,6 +59,11 @@ class Groups:
                 found[key] = int(value)
         return found
 
+    def processes(self) -> list[int]:
+        """All processes; a process without a number in our PID namespace is left out."""
+        text = self.read("devices", "cgroup.procs") or self.read("pids", "cgroup.procs")
+        return [int(word) for word in text.split() if word != "0"]
+
 
 def find(pid: int) -> Groups:
     """The cgroups of a living process; none for one that has ended."""

@@ -24,6 +24,9 @@ _SPECIAL: Final = (
     ("\u2028", "\\u2028"),
     ("\u2029", "\\u2029"),
 )
+_CONTINUATION: Final = 0x80
+_CONTINUATION_MASK: Final = 0xC0
+_LONGEST_CHARACTER: Final = 4
 
 
 def timestamp() -> str:
@@ -38,7 +41,8 @@ def timestamp() -> str:
 class JsonFile:
     """The log of one container; both streams write to it.
 
-    A failing write never stops the container: the bytes are counted as dropped and the next chunk is tried again.
+    A failing write never stops the container: records that do not fit are counted as dropped, and the next are tried
+    again. A record of which a part was written is finished first, so that no reader finds a torn line.
     """
 
     def __init__(self, path: str, max_size: int, max_file: int) -> None:
@@ -48,8 +52,12 @@ class JsonFile:
         self._descriptor = -1
         self._size = 0
         self._partial: dict[str, bytes] = {}
+        self._torn = b""
+        self._failing = False
         self.dropped = 0
+        """Bytes of records that could not be written, since the start."""
         self._open()
+        self._mend()
 
     def write(self, stream: str, data: bytes) -> None:
         """Log the complete lines of what came so far; the rest waits for its end."""
@@ -64,8 +72,9 @@ class JsonFile:
             else:
                 records.append(line + b"\n")
         while len(rest) >= LONGEST:
-            records.append(rest[:LONGEST])
-            rest = rest[LONGEST:]
+            cut = _boundary(rest)
+            records.append(rest[:cut])
+            rest = rest[cut:]
         if rest:
             self._partial[stream] = rest
         if records:
@@ -94,6 +103,8 @@ class JsonFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+        if self.dropped:
+            log.warning("log incomplete", path=self._path, dropped=self.dropped)
 
     def _append(self, stream: str, records: list[bytes]) -> None:
         tail = f',"stream":"{stream}","time":"{timestamp()}"}}\n'
@@ -105,38 +116,68 @@ class JsonFile:
             if plain in text:
                 text = text.replace(plain, escaped)
         encoded = text.encode()
-        if 0 < self._max_size < self._size + len(encoded):
+        if 0 < self._max_size < self._size + len(self._torn) + len(encoded):
             # Record-wise only near the limit, so that no file exceeds it by more than one record.
             for record in encoded.splitlines(keepends=True):
-                if self._size > 0 and self._size + len(record) > self._max_size:
+                size = self._size + len(self._torn)
+                if size > 0 and size + len(record) > self._max_size:
                     self._rotate()
                 self._put(record)
         else:
             self._put(encoded)
 
     def _put(self, data: bytes) -> None:
+        if self._flush(data) and self._failing:
+            self._failing = False
+            log.warning("log writes work again", path=self._path, dropped=self.dropped)
+
+    def _flush(self, data: bytes) -> bool:
+        """Write what is left of a torn record, then ``data``; whether all of it was written."""
+        pending = self._torn + data
+        done = 0
         try:
             if self._descriptor < 0:
                 self._open()
-            view = memoryview(data)
-            while view:
-                written = os.write(self._descriptor, view)
+            while done < len(pending):
+                written = os.write(self._descriptor, memoryview(pending)[done:])
+                if written <= 0:
+                    break
+                done += written
                 self._size += written
-                view = view[written:]
         except OSError as error:
-            if not self.dropped:
+            if not self._failing:
+                self._failing = True
                 log.warning("log write failed", path=self._path, error=error.strerror)
-            self.dropped += len(data)
+        if done == len(pending):
+            self._torn = b""
+            return True
+        # The record in which the write stopped is completed later; those behind it are lost.
+        begun = done > 0 and pending[done - 1 : done] != b"\n"
+        begun = begun or (done == 0 and bool(self._torn))
+        end = pending.find(b"\n", done) + 1 if begun else done
+        self._torn = pending[done:end]
+        self.dropped += len(pending) - end
+        return False
 
     def _open(self) -> None:
         self._descriptor = os.open(
-            self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640
+            self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640
         )
         self._size = os.fstat(self._descriptor).st_size
 
+    def _mend(self) -> None:
+        """End a line that a writer before us left torn: a reader skips it, and ours begin on their own."""
+        if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
+            self._flush(b"\n")
+
     def _rotate(self) -> None:
+        if not self._flush(b""):
+            # Rotating may free the space that is missing; the torn record stays the old file's last, and is skipped.
+            self.dropped += len(self._torn)
+            self._torn = b""
         try:
-            self.close()
+            os.close(self._descriptor)
+            self._descriptor = -1
             if self._max_file > 1:
                 for number in range(self._max_file - 1, 0, -1):
                     source = self._path if number == 1 else f"{self._path}.{number - 1}"
@@ -150,5 +191,18 @@ class JsonFile:
 
 
 def _pieces(line: bytes) -> Iterator[bytes]:
-    for at in range(0, len(line), LONGEST):
-        yield line[at : at + LONGEST]
+    while len(line) > LONGEST:
+        cut = _boundary(line)
+        yield line[:cut]
+        line = line[cut:]
+    if line:
+        yield line
+
+
+def _boundary(data: bytes) -> int:
+    """Where to cut: at LONGEST, or up to three bytes before it, so that no character is torn."""
+    for back in range(_LONGEST_CHARACTER):
+        at = LONGEST - back
+        if at >= len(data) or data[at] & _CONTINUATION_MASK != _CONTINUATION:
+            return at
+    return LONGEST

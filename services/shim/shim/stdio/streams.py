@@ -14,118 +14,44 @@ import termios
 from functools import partial
 
 from shim.loop import HANGUP, READ, WRITE
+from shim.stdio import sinks
 from shim.stdio.jsonfile import JsonFile
+from shim.stdio.sinks import LogSink
 from wire.errors import FailedPrecondition, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Final, Protocol
+    from typing import Any, Final
 
-    from shim.loop import Loop
+    from shim.loop import Future, Loop
+    from shim.stdio.logger import Logger, Owner
+    from shim.stdio.sinks import Sink
     from shim.stdio.uri import Target
-
-    class Sink(Protocol):
-        """Something that takes output."""
-
-        def write(self, stream: str, data: bytes) -> None:
-            """Take a chunk; buffers what it cannot pass on."""
-
-        @property
-        def full(self) -> bool:
-            """Whether reading should stop for it."""
-
-        def finish(self) -> None:
-            """No more output comes."""
-
 
 _CHUNK: Final = 65536
 # A drain at exit takes what is in the pipe; a grandchild that goes on writing is not waited for.
 _DRAIN_LIMIT: Final = 4 << 20
 
 
-class LogSink:
-    """The json-file; never full."""
-
-    full = False
-
-    def __init__(self, log: JsonFile) -> None:
-        self._log = log
-
-    def write(self, stream: str, data: bytes) -> None:
-        """Log a chunk."""
-        self._log.write(stream, data)
-
-    def finish(self) -> None:
-        """Log what had no newline and close."""
-        self._log.finish("stdout")
-        self._log.finish("stderr")
-        self._log.close()
-
-
-class DescriptorSink:
-    """A FIFO or file of the caller for one stream."""
-
-    def __init__(
-        self, loop: Loop, path: str, stream: str, *, fifo: bool, resume: Callable[[], None]
-    ) -> None:
-        # A FIFO is opened for both: it neither blocks without a reader nor breaks when one leaves for a while.
-        flags = os.O_RDWR | os.O_NONBLOCK if fifo else os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
-        self._loop = loop
-        self._stream = stream
-        self._buffer = bytearray()
-        self._resume = resume
-        self._finishing = False
-
-    @property
-    def full(self) -> bool:
-        """Whether bytes wait for the reader."""
-        return bool(self._buffer)
-
-    def write(self, stream: str, data: bytes) -> None:
-        """Write what goes, keep the rest."""
-        if stream != self._stream or self._descriptor < 0:
-            return
-        self._buffer += data
-        self._flush(WRITE)
-
-    def finish(self) -> None:
-        """Close once everything is written."""
-        self._finishing = True
-        if not self._buffer:
-            self._close()
-
-    def _flush(self, _events: int) -> None:
-        was_full = len(self._buffer)
-        try:
-            while self._buffer:
-                del self._buffer[: os.write(self._descriptor, self._buffer)]
-        except BlockingIOError:
-            self._loop.watch(self._descriptor, WRITE, self._flush)
-            return
-        except OSError:
-            self._buffer.clear()
-        self._loop.forget(self._descriptor)
-        if self._finishing:
-            self._close()
-        elif was_full:
-            self._loop.soon(self._resume)
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            self._loop.forget(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
 class Streams:
     """Standard streams of one process, as pipes or as a terminal."""
 
     def __init__(
-        self, loop: Loop, *, terminal: bool, stdin: Target, stdout: Target, stderr: Target
+        self,
+        loop: Loop,
+        *,
+        terminal: bool,
+        stdin: Target,
+        stdout: Target,
+        stderr: Target,
+        owner: Owner,
+        reaped: Callable[[int], Future[Any]],
     ) -> None:
+        """``owner`` and ``reaped`` (the end of a child, by pid) are for logging programs."""
         self._loop = loop
+        self._owner = owner
+        self._reaped = reaped
         self.terminal = terminal
         self.stdin_once = stdin.once
         self.sinks: list[Sink] = []
@@ -140,6 +66,9 @@ class Streams:
         self._given: list[int] = []
         self._master = -1
         self._finished = False
+        self._logger: Logger | None = None
+        self.pipes_made: dict[str, int] = {}
+        """The inode of each output pipe, by which another shim finds it again."""
         self.attach_path = stdout.attach or stderr.attach
         self.wants_input = bool(stdin.scheme)
         try:
@@ -152,23 +81,59 @@ class Streams:
         if stdout.scheme == "json-file":
             self.log = JsonFile(stdout.path, stdout.max_size, stdout.max_file)
             self.sinks.append(LogSink(self.log))
+        if stdout.scheme in {"binary", "binary-v2"}:
+            self._start_logger(stdout)
         for name, target in (("stdout", stdout), ("stderr", stderr)):
-            if target.scheme in {"fifo", "file"} and not (self.terminal and name == "stderr"):
-                if target.scheme == "fifo" and not os.path.exists(target.path):
+            if self.terminal and name == "stderr":
+                continue
+            if target.scheme == "fifo":
+                if not os.path.exists(target.path):
                     raise InvalidArgument(f"{name} FIFO {target.path} does not exist")
-                self.sinks.append(
-                    DescriptorSink(
-                        self._loop,
-                        target.path,
-                        name,
-                        fifo=target.scheme == "fifo",
-                        resume=self.resume,
-                    )
-                )
+                self._add_sink(sinks.open_fifo(target.path), name)
+            elif target.scheme == "file" and not (name == "stderr" and target.same(stdout)):
+                # As containerd's shims: one file takes both streams, unless the second has another.
+                both = name == "stdout" and (not stderr.scheme or stderr.same(stdout))
+                self._add_sink(sinks.open_file(target.path), "" if both else name)
         if stdin.scheme == "fifo":
             self._fifo = os.open(stdin.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         elif stdin.scheme not in {"", "attach"}:
             raise InvalidArgument(f"stdin scheme {stdin.scheme!r} is not supported")
+
+    def _add_sink(self, descriptor: int, stream: str) -> None:
+        self.sinks.append(sinks.DescriptorSink(self._loop, descriptor, stream, resume=self.resume))
+
+    def _start_logger(self, target: Target) -> None:
+        # Rare, so that other shims do without the module.
+        from shim.stdio.logger import Logger
+
+        self._logger = Logger(
+            self._loop,
+            target.path,
+            target.arguments,
+            self._owner,
+            acknowledges=target.scheme == "binary-v2",
+            reaped=self._reaped,
+        )
+        for name, descriptor in zip(("stdout", "stderr"), self._logger.outputs, strict=True):
+            self._add_sink(descriptor, name)
+
+    async def ready(self) -> None:
+        """Wait for a logging program to be ready; raises FailedPrecondition if it fails."""
+        if self._logger is not None:
+            await self._logger.ready()
+
+    def adopt(self, sources: dict[str, int]) -> None:
+        """Go on copying from the read ends of pipes that another shim made."""
+        for name, source in sources.items():
+            os.set_blocking(source, False)
+            self._sources[source] = name
+            self.pipes_made[name] = os.fstat(source).st_ino
+        # Its standard input ended with the shim that wrote to it.
+        self.wants_input = False
+        if self._fifo >= 0:
+            os.close(self._fifo)
+            self._fifo = -1
+        self.resume()
 
     def pipes(self) -> tuple[int, int, int]:
         """Make pipes; the ends for the process, to be given back by ``given_away`` once it has them."""
@@ -181,7 +146,9 @@ class Streams:
         ends = [inner]
         for name in ("stdout", "stderr"):
             source, end = os.pipe2(os.O_CLOEXEC)
+            end = _held_open(end)
             os.set_blocking(source, False)
+            self.pipes_made[name] = os.fstat(source).st_ino
             self._sources[source] = name
             self._given.append(end)
             ends.append(end)
@@ -206,9 +173,9 @@ class Streams:
         self._start_input()
 
     def resize(self, width: int, height: int) -> None:
-        """Set the terminal's size; raises FailedPrecondition without a terminal."""
+        """Set the terminal's size; as in containerd's shims, nothing happens where there is no terminal."""
         if self._master < 0:
-            raise FailedPrecondition("process has no terminal")
+            return
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     # -- output
@@ -291,9 +258,11 @@ class Streams:
                     sink.finish()
 
     def _close_sinks(self) -> None:
-        sinks, self.sinks = self.sinks, []
-        for sink in sinks:
+        ending, self.sinks = self.sinks, []
+        for sink in ending:
             sink.finish()
+        if self._logger is not None:
+            self._logger.finish()
 
     def abandon(self) -> None:
         """The process never came to be."""
@@ -407,6 +376,19 @@ class Streams:
             self._loop.forget(self._input)
             os.close(self._input)
             self._input = -1
+
+
+def _held_open(end: int) -> int:
+    """The same end of a pipe, opened for reading, too: whoever writes to it outlives a shim that was killed.
+
+    Without a reader a write would end the container by SIGPIPE before another shim can take over.
+    """
+    try:
+        both = os.open(f"/proc/self/fd/{end}", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return end
+    os.close(end)
+    return both
 
 
 def receive_terminal(connection: socket.socket) -> int:

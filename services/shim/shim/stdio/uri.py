@@ -8,13 +8,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-SCHEMES: Final = frozenset({"", "fifo", "file", "json-file", "attach"})
+SCHEMES: Final = frozenset({"", "fifo", "file", "json-file", "attach", "binary", "binary-v2"})
+_LOGGERS: Final = frozenset({"binary", "binary-v2"})
 
 
 class Target:
     """Where a stream goes: ``scheme`` is empty for none, ``fifo`` for a bare path."""
 
-    __slots__ = ("attach", "max_file", "max_size", "once", "path", "scheme")
+    __slots__ = ("arguments", "attach", "max_file", "max_size", "once", "path", "scheme")
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Target:
         max_file: int = 1,
         attach: str = "",
         once: bool = False,
+        arguments: tuple[str, ...] = (),
     ) -> None:
         self.scheme = scheme
         self.path = path
@@ -32,6 +34,11 @@ class Target:
         self.max_file = max_file
         self.attach = attach
         self.once = once
+        self.arguments = arguments
+
+    def same(self, other: Target) -> bool:
+        """Whether both lead to one place."""
+        return self.scheme == other.scheme and self.path == other.path
 
 
 def parse(text: str) -> Target:
@@ -44,10 +51,10 @@ def parse(text: str) -> Target:
     if scheme not in SCHEMES:
         raise InvalidArgument(f"stdio scheme {scheme!r} is not supported")
     path, _, query = rest.partition("?")
-    values = {}
-    for pair in query.split("&") if query else ():
-        key, _, value = pair.partition("=")
-        values[_decoded(key)] = _decoded(value)
+    pairs = [pair.partition("=") for pair in query.split("&")] if query else []
+    if scheme in _LOGGERS:
+        return _logger(text, scheme, _decoded(path), [(key, value) for key, _, value in pairs])
+    values = {_decoded(key): _decoded(value) for key, _, value in pairs}
     target = Target(
         scheme=scheme,
         path=_decoded(path),
@@ -59,6 +66,18 @@ def parse(text: str) -> Target:
     if values:
         raise InvalidArgument(f"stdio parameter {next(iter(values))!r} is not supported")
     return target
+
+
+def _logger(text: str, scheme: str, path: str, pairs: list[tuple[str, str]]) -> Target:
+    """A logging program: its query is its command line, key and first value by turns, as containerd's shims pass it."""
+    if not path.startswith("/"):
+        raise InvalidArgument(f"absolute path to the logging binary is needed: {text!r}")
+    values: dict[str, str] = {}
+    for key, value in pairs:
+        # A form's encoding, as Go's url.Values reads it.
+        values.setdefault(_decoded(key.replace("+", " ")), _decoded(value.replace("+", " ")))
+    arguments = tuple(word for pair in values.items() for word in pair)
+    return Target(scheme=scheme, path=path, arguments=arguments)
 
 
 def _decoded(text: str) -> str:
