@@ -47,14 +47,13 @@ class TasksService:
             container_id=container.id,
             runtime=request.runtime_path or container.runtime.name,
             spec=container.spec.value,
-            group="",
             request=create,
         )
         return pb.CreateTaskResponse(container_id=container.id, pid=pid)
 
     async def start(self, request: pb.StartRequest, _context: Any) -> pb.StartResponse:
         """Start a task or an exec."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         response = await task.call(
             "Start",
             shim.StartRequest(id=task.container_id, exec_id=request.exec_id),
@@ -64,7 +63,7 @@ class TasksService:
 
     async def delete(self, request: pb.DeleteTaskRequest, _context: Any) -> pb.DeleteResponse:
         """Delete a stopped task."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         response = await self._manager.delete(task)
         return _deleted(request.container_id, response)
 
@@ -72,7 +71,7 @@ class TasksService:
         self, request: pb.DeleteProcessRequest, _context: Any
     ) -> pb.DeleteResponse:
         """Delete a stopped exec."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         response = await task.call(
             "Delete",
             shim.DeleteRequest(id=task.container_id, exec_id=request.exec_id),
@@ -82,7 +81,7 @@ class TasksService:
 
     async def get(self, request: pb.GetRequest, _context: Any) -> pb.GetResponse:
         """The state of a process."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         return pb.GetResponse(process=await self._manager.state(task, request.exec_id))
 
     async def list(self, _request: pb.ListTasksRequest, _context: Any) -> pb.ListTasksResponse:
@@ -97,23 +96,23 @@ class TasksService:
 
     async def kill(self, request: pb.KillRequest, _context: Any) -> Empty:
         """Send a signal."""
-        task = self._manager.get(request.container_id)
-        return await task.call(
-            "Kill",
+        task = await self._manager.find(request.container_id)
+        await self._manager.kill(
+            task,
             shim.KillRequest(
                 id=task.container_id,
                 exec_id=request.exec_id,
                 signal=request.signal,
                 all=request.all,
             ),
-            Empty,
         )
+        return Empty()
 
     async def exec(self, request: pb.ExecProcessRequest, _context: Any) -> Empty:
         """Add an exec."""
         if not request.exec_id:
             raise InvalidArgument("exec id cannot be empty: invalid argument")
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         return await task.call(
             "Exec",
             shim.ExecProcessRequest(
@@ -130,7 +129,7 @@ class TasksService:
 
     async def resize_pty(self, request: pb.ResizePtyRequest, _context: Any) -> Empty:
         """Resize a terminal."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         return await task.call(
             "ResizePty",
             shim.ResizePtyRequest(
@@ -144,7 +143,7 @@ class TasksService:
 
     async def close_io(self, request: pb.CloseIORequest, _context: Any) -> Empty:
         """End a process's input."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         return await task.call(
             "CloseIO",
             shim.CloseIORequest(id=task.container_id, exec_id=request.exec_id, stdin=request.stdin),
@@ -153,20 +152,18 @@ class TasksService:
 
     async def pause(self, request: pb.PauseTaskRequest, _context: Any) -> Empty:
         """Freeze."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         return await task.call("Pause", shim.PauseRequest(id=task.container_id), Empty)
 
     async def resume(self, request: pb.ResumeTaskRequest, _context: Any) -> Empty:
         """Thaw."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         return await task.call("Resume", shim.ResumeRequest(id=task.container_id), Empty)
 
     async def list_pids(self, request: pb.ListPidsRequest, _context: Any) -> pb.ListPidsResponse:
         """All processes."""
-        task = self._manager.get(request.container_id)
-        response = await task.call(
-            "Pids", shim.PidsRequest(id=task.container_id), shim.PidsResponse
-        )
+        task = await self._manager.find(request.container_id)
+        response = await self._manager.pids(task)
         return pb.ListPidsResponse(processes=response.processes)
 
     async def checkpoint(self, _request: pb.CheckpointTaskRequest, _context: Any) -> Empty:
@@ -175,7 +172,7 @@ class TasksService:
 
     async def update(self, request: pb.UpdateTaskRequest, _context: Any) -> Empty:
         """Change limits."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         return await task.call(
             "Update",
             shim.UpdateTaskRequest(id=task.container_id, resources=request.resources),
@@ -203,7 +200,7 @@ class TasksService:
 
     async def wait(self, request: pb.WaitRequest, _context: Any) -> pb.WaitResponse:
         """Answer when a process has ended."""
-        task = self._manager.get(request.container_id)
+        task = await self._manager.find(request.container_id)
         found = await self._manager.wait(task, request.exec_id)
         response = pb.WaitResponse(exit_status=found.exit_status)
         response.exited_at.CopyFrom(found.exited_at)

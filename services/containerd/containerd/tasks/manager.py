@@ -1,25 +1,27 @@
-"""The running containers: bundles, shims, and what is known of tasks whose shim has gone."""
+"""The running containers: created, found again after a restart, recovered when their shim has died."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import shutil
-import time
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from google.protobuf.message import Message
-
 from containerd.events.exchange import Exchange
-from containerd.tasks.shim_process import ShimStarter
+from containerd.tasks.shim_process import Shim, ShimStarter
+from containerd.tasks.task import Task
 from wire import namespaces
-from wire.atomic import write_atomic
-from wire.errors import AlreadyExists, EngineError, NotFound, Unavailable
+from wire.errors import (
+    AlreadyExists,
+    DeadlineExceeded,
+    EngineError,
+    FailedPrecondition,
+    NotFound,
+    Unavailable,
+)
 from wire.gen.containerd.events import task_pb2 as task_events
 from wire.gen.containerd.types.task import task_pb2
 from wire.gen.shim.task.v2 import shim_pb2
@@ -27,29 +29,9 @@ from wire.ttrpc.client import Client
 
 logger = logging.getLogger(__name__)
 
-_SERVICE: Final = "containerd.task.v2.Task"
-_KILLED: Final = 137
-Reply = TypeVar("Reply", bound=Message)
+_PATIENCE: Final = 5.0
+_BREATH: Final = 0.5
 _Result = TypeVar("_Result")
-
-
-@dataclass(eq=False, slots=True)
-class Task:
-    """One task; ``client`` is None once its shim has died."""
-
-    namespace: str
-    container_id: str
-    bundle: str
-    client: Client | None = None
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def call(self, method: str, request: Message, reply: type[Reply]) -> Reply:
-        """Call the shim; raises Unavailable if it has died."""
-        if self.client is None:
-            raise Unavailable(f"the shim of task {self.container_id} has died")
-        return await self.client.call(
-            _SERVICE, method, request, reply, metadata={namespaces.TTRPC_HEADER: self.namespace}
-        )
 
 
 class TaskManager:
@@ -60,12 +42,16 @@ class TaskManager:
         self._starter = starter
         self._exchange = exchange
         self._tasks: dict[tuple[str, str], Task] = {}
-        self._creating: set[tuple[str, str]] = set()
+        self._creating: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
-    def get(self, container_id: str) -> Task:
-        """A task of the current namespace; raises NotFound."""
-        found = self._tasks.get((namespaces.current(), container_id))
+    async def find(self, container_id: str) -> Task:
+        """A task of the current namespace, after its creation if that is under way; raises NotFound."""
+        key = (namespaces.current(), container_id)
+        creating = self._creating.get(key)
+        if creating is not None:
+            await asyncio.shield(creating)
+        found = self._tasks.get(key)
         if found is None:
             raise NotFound(f"no running task found: task {container_id} not found: not found")
         return found
@@ -81,7 +67,6 @@ class TaskManager:
         container_id: str,
         runtime: str,
         spec: bytes,
-        group: str,
         request: shim_pb2.CreateTaskRequest,
     ) -> int:
         """Make a bundle, start a shim and create the container in it; the pid. Leaves nothing after a failure."""
@@ -89,10 +74,10 @@ class TaskManager:
         key = (namespace, container_id)
         if key in self._tasks or key in self._creating:
             raise AlreadyExists(f"task {container_id}: already exists")
-        self._creating.add(key)
+        self._creating[key] = asyncio.get_running_loop().create_future()
         # A caller that dies must not tear a creation in two: it is finished, and found by whoever asks next.
         return await self._undisturbed(
-            self._create(key, runtime=runtime, spec=spec, group=group, request=request)
+            self._create(key, runtime=runtime, spec=spec, request=request)
         )
 
     async def _create(
@@ -101,28 +86,27 @@ class TaskManager:
         *,
         runtime: str,
         spec: bytes,
-        group: str,
         request: shim_pb2.CreateTaskRequest,
     ) -> int:
         namespace, container_id = key
-        bundle = os.path.join(self._root, namespace, container_id)
-        task = Task(namespace, container_id, bundle)
+        task = Task(namespace, container_id, os.path.join(self._root, namespace, container_id))
+        shim: Shim | None = None
         try:
-            self._make_bundle(bundle, spec)
+            self._make_bundle(task.bundle, spec)
             options = request.options.SerializeToString() if request.HasField("options") else b""
-            address = await self._starter.start(
-                runtime, namespace, container_id, bundle, group, options
-            )
-            self._remember_address(bundle, address)
-            await self._connect(task, address)
-            request.bundle = bundle
+            shim = await self._starter.start(runtime, namespace, container_id, task.bundle, options)
+            await self._connect(task, shim)
+            request.bundle = task.bundle
             response = await task.call("Create", request, shim_pb2.CreateTaskResponse)
-        except BaseException:
-            await self._discard(task)
+            task.load()
+            self._tasks[key] = task
+        except BaseException as error:
+            # A shim that answers has cleaned up itself.
+            answered = isinstance(error, EngineError) and task.client is not None
+            await self._discard(task, clean=shim is not None and not answered)
             raise
         finally:
-            self._creating.discard(key)
-        self._tasks[key] = task
+            self._creating.pop(key).set_result(None)
         return int(response.pid)
 
     async def delete(self, task: Task) -> shim_pb2.DeleteResponse:
@@ -130,115 +114,112 @@ class TaskManager:
         return await self._undisturbed(self._delete(task))
 
     async def _delete(self, task: Task) -> shim_pb2.DeleteResponse:
-        if task.client is None:
-            response = self._recorded(task, "")
-            await self._cleanup(task)
-        else:
+        response, clean = None, False
+        with contextlib.suppress(Unavailable):
             response = await task.call(
                 "Delete", shim_pb2.DeleteRequest(id=task.container_id), shim_pb2.DeleteResponse
             )
-        await self._discard(task)
+        if response is None:
+            if task.living:
+                raise FailedPrecondition("cannot delete a running process: container is running")
+            response, clean = task.recorded_exit(), True
+        # Not findable any more: its end is no news to anybody.
         self._tasks.pop((task.namespace, task.container_id), None)
+        await self._discard(task, clean=clean)
         return response
 
     async def _undisturbed(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        return await asyncio.shield(self._begin(work))
+
+    def _begin(self, work: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
+        return task
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._background.discard(task)
         # Retrieved here, because the one who would be told may be gone.
-        if not task.cancelled():
-            task.exception()
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, EngineError):
+            logger.error("work on a task failed", exc_info=error)
 
     async def restore(self) -> None:
         """Find the tasks of an earlier life by their bundles; a shim that answers decides, else its records do."""
         await asyncio.gather(*(self._restore(*each) for each in self._bundles()))
 
-    # -- a task whose shim died
+    # -- a task whose shim may have died
 
     async def state(self, task: Task, exec_id: str) -> task_pb2.Process:
         """What is known about a process, from its shim or from its records."""
-        if task.client is not None:
-            with contextlib.suppress(Unavailable):
-                found = await task.call(
-                    "State",
-                    shim_pb2.StateRequest(id=task.container_id, exec_id=exec_id),
-                    shim_pb2.StateResponse,
-                )
-                process = task_pb2.Process(
-                    container_id=task.container_id,
-                    id=exec_id or task.container_id,
-                    pid=found.pid,
-                    status=found.status,
-                    stdin=found.stdin,
-                    stdout=found.stdout,
-                    stderr=found.stderr,
-                    terminal=found.terminal,
-                    exit_status=found.exit_status,
-                )
-                if found.HasField("exited_at"):
-                    process.exited_at.CopyFrom(found.exited_at)
-                return process
-        pid = self._living_pid(task)
         process = task_pb2.Process(container_id=task.container_id, id=exec_id or task.container_id)
-        if pid and not exec_id:
-            process.pid = pid
+        try:
+            found = await task.call(
+                "State",
+                shim_pb2.StateRequest(id=task.container_id, exec_id=exec_id),
+                shim_pb2.StateResponse,
+            )
+        except Unavailable:
+            return self._state_without_shim(task, exec_id, process)
+        process.pid, process.status = found.pid, found.status
+        process.stdin, process.stdout, process.stderr = found.stdin, found.stdout, found.stderr
+        process.terminal, process.exit_status = found.terminal, found.exit_status
+        if found.HasField("exited_at"):
+            process.exited_at.CopyFrom(found.exited_at)
+        return process
+
+    @staticmethod
+    def _state_without_shim(
+        task: Task, exec_id: str, process: task_pb2.Process
+    ) -> task_pb2.Process:
+        if not exec_id and task.living:
+            process.pid = task.pid
             process.status = task_pb2.RUNNING
             return process
-        record = self._recorded(task, exec_id)
-        process.pid = record.pid
+        record = task.recorded_exit(exec_id)
+        process.pid, process.exit_status = record.pid, record.exit_status
         process.status = task_pb2.STOPPED
-        process.exit_status = record.exit_status
         process.exited_at.CopyFrom(record.exited_at)
         return process
 
     async def wait(self, task: Task, exec_id: str) -> shim_pb2.WaitResponse:
         """Wait for the end of a process, also over the death of its shim."""
-        if task.client is not None:
-            with contextlib.suppress(Unavailable):
-                return await task.call(
-                    "Wait",
-                    shim_pb2.WaitRequest(id=task.container_id, exec_id=exec_id),
-                    shim_pb2.WaitResponse,
-                )
-        pid = 0 if exec_id else self._living_pid(task)
-        if pid:
-            await _ended(pid)
-        record = self._recorded(task, exec_id)
+        try:
+            return await task.call(
+                "Wait",
+                shim_pb2.WaitRequest(id=task.container_id, exec_id=exec_id),
+                shim_pb2.WaitResponse,
+            )
+        except Unavailable:
+            if not exec_id:
+                await task.ended()
+        record = task.recorded_exit(exec_id)
         response = shim_pb2.WaitResponse(exit_status=record.exit_status)
         response.exited_at.CopyFrom(record.exited_at)
         return response
 
-    def _recorded(self, task: Task, exec_id: str) -> shim_pb2.DeleteResponse:
-        name = f"exec-{exec_id}.exit.json" if exec_id else "exit.json"
-        response = shim_pb2.DeleteResponse()
-        try:
-            with open(f"{task.bundle}/{name}", "rb") as file:
-                record = json.load(file)
-            response.pid = record["pid"]
-            response.exit_status = record["exit_status"]
-            response.exited_at.FromNanoseconds(record["exited_at_ns"])
-        except (OSError, ValueError, KeyError):
-            # The shim died before the process: nobody saw its status.
-            response.exit_status = _KILLED
-            response.exited_at.FromNanoseconds(time.time_ns())
-        return response
+    async def kill(self, task: Task, request: shim_pb2.KillRequest) -> None:
+        """Send a signal, without a shim to the container's own process; raises NotFound if it has ended."""
+        from google.protobuf.empty_pb2 import Empty
 
-    @staticmethod
-    def _living_pid(task: Task) -> int:
         try:
-            with open(f"{task.bundle}/init.pid", encoding="ascii") as file:
-                pid = int(file.read())
-            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-                state = file.read().rpartition(")")[2].split()[0]
-            with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-                ours = task.container_id in file.read()
-        except (OSError, ValueError, IndexError):
-            return 0
-        return pid if ours and state not in {"Z", "X"} else 0
+            await task.call("Kill", request, Empty)
+        except Unavailable:
+            if request.exec_id:
+                raise
+            task.signal(request.signal)
+
+    async def pids(self, task: Task) -> shim_pb2.PidsResponse:
+        """All processes of the container."""
+        try:
+            return await task.call(
+                "Pids", shim_pb2.PidsRequest(id=task.container_id), shim_pb2.PidsResponse
+            )
+        except Unavailable:
+            response = shim_pb2.PidsResponse()
+            for pid in task.pids():
+                response.processes.add(pid=pid)
+            return response
 
     # -- inside
 
@@ -247,72 +228,95 @@ class TaskManager:
         # Of a creation that was cut short; no task has this id.
         shutil.rmtree(bundle, ignore_errors=True)
         os.mkdir(bundle, 0o711)
+        os.mkdir(f"{bundle}/rootfs", 0o711)
         with open(f"{bundle}/config.json", "wb") as file:
             file.write(spec)
 
-    @staticmethod
-    def _remember_address(bundle: str, address: str) -> None:
-        if not os.path.exists(f"{bundle}/address"):
-            write_atomic(f"{bundle}/address", f"unix://{address}".encode(), 0o644)
-
-    async def _connect(self, task: Task, address: str) -> None:
-        client = await Client.connect(address)
+    async def _connect(self, task: Task, shim: Shim) -> None:
+        task.version = shim.version
+        client = await Client.connect(shim.address)
         task.client = client
-        client.on_close(lambda: self._shim_gone(task))
+        client.on_close(lambda: self._shim_gone(task, client))
 
-    def _shim_gone(self, task: Task) -> None:
+    def _shim_gone(self, task: Task, client: Client) -> None:
+        if task.client is not client:
+            return
         task.client = None
-        task.lost.set()
-        key = (task.namespace, task.container_id)
-        if self._tasks.get(key) is task:
+        if self._tasks.get((task.namespace, task.container_id)) is task:
             logger.warning(
                 "shim died", extra={"namespace": task.namespace, "container": task.container_id}
             )
-            watcher = asyncio.get_running_loop().create_task(self._watch_orphan(task))
-            watcher.add_done_callback(lambda _: None)
+            if task.recovery is None or task.recovery.done():
+                task.recovery = self._begin(self._recover(task))
+
+    async def _recover(self, task: Task) -> None:
+        """Another shim for a container whose shim has died; where that cannot be, its end is watched from here."""
+        loop = asyncio.get_running_loop()
+        # A shim that dies of what it finds must not be started in a tight circle.
+        await asyncio.sleep(task.recovered_at + _BREATH - loop.time())
+        task.recovered_at = loop.time()
+        if task.living and not task.has_exit() and not task.foreign:
+            try:
+                shim = await self._starter.adopt(task.namespace, task.container_id, task.bundle)
+                await self._connect(task, shim)
+                assert task.client is not None
+                await task.client.call(
+                    f"containerd.task.v{task.version}.Task",
+                    "State",
+                    shim_pb2.StateRequest(id=task.container_id),
+                    shim_pb2.StateResponse,
+                    timeout=_PATIENCE,
+                    metadata={namespaces.TTRPC_HEADER: task.namespace},
+                )
+                logger.info("container has another shim", extra={"container": task.container_id})
+                return
+            except EngineError as error:
+                logger.warning(
+                    "no other shim", extra={"container": task.container_id, "error": error.message}
+                )
+                client, task.client = task.client, None
+                if client is not None:
+                    client.close()
+        watching = self._begin(self._watch_orphan(task))
+        del watching
 
     async def _watch_orphan(self, task: Task) -> None:
-        """Report the end of a container whose shim died, when it comes."""
-        if os.path.exists(f"{task.bundle}/exit.json"):
-            return
-        response = await self.wait(task, "")
-        if self._tasks.get((task.namespace, task.container_id)) is not task:
-            return
+        """Tell of the ends that a dead shim has recorded, and of the container's when it comes."""
+        for exec_id in task.recorded_execs():
+            self._publish_exit(task, exec_id)
+        if not task.has_exit():
+            await task.ended()
+        if self._tasks.get((task.namespace, task.container_id)) is task and task.client is None:
+            self._publish_exit(task, "")
+
+    def _publish_exit(self, task: Task, exec_id: str) -> None:
+        record = task.recorded_exit(exec_id)
         event = task_events.TaskExit(
             container_id=task.container_id,
-            id=task.container_id,
-            exit_status=response.exit_status,
+            id=exec_id or task.container_id,
+            pid=record.pid,
+            exit_status=record.exit_status,
         )
-        event.exited_at.CopyFrom(response.exited_at)
+        event.exited_at.CopyFrom(record.exited_at)
         with namespaces.bind(task.namespace):
             self._exchange.publish("/tasks/exit", event)
 
-    async def _cleanup(self, task: Task) -> None:
-        """What the dead shim's delete would do."""
-        process = await asyncio.create_subprocess_exec(
-            self._starter.program_of(task.bundle),
-            *("-namespace", task.namespace, "-id", task.container_id, "-bundle", task.bundle),
-            "delete",
-            cwd=task.bundle,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        await process.wait()
-
-    async def _discard(self, task: Task) -> None:
+    async def _discard(self, task: Task, *, clean: bool) -> None:
+        """End the shim and remove the bundle; with ``clean`` the container, too, as a dead shim's delete does."""
         client, task.client = task.client, None
         if client is not None:
             with contextlib.suppress(EngineError):
                 await client.call(
-                    _SERVICE,
+                    f"containerd.task.v{task.version}.Task",
                     "Shutdown",
                     shim_pb2.ShutdownRequest(id=task.container_id, now=True),
                     shim_pb2.WaitResponse,
-                    timeout=5,
+                    timeout=_PATIENCE,
                     metadata={namespaces.TTRPC_HEADER: task.namespace},
                 )
             client.close()
+        if clean and os.path.isdir(task.bundle):
+            await self._starter.clean(task.namespace, task.container_id, task.bundle)
         self._starter.forget(task.bundle)
         shutil.rmtree(task.bundle, ignore_errors=True)
 
@@ -324,41 +328,38 @@ class TaskManager:
 
     async def _restore(self, namespace: str, container_id: str, bundle: str) -> None:
         task = Task(namespace, container_id, bundle)
-        self._starter.remember(bundle)
         try:
-            with open(f"{bundle}/address", encoding="utf-8") as file:
+            task.load()
+            self._starter.remember(bundle)
+            if await self._is_task(task):
+                self._tasks[namespace, container_id] = task
+                if task.client is None:
+                    logger.warning("task found without its shim", extra={"container": container_id})
+                    task.recovery = self._begin(self._recover(task))
+            else:
+                await self._discard(task, clean=True)
+        except (OSError, ValueError, EngineError):
+            # One damaged bundle must not keep the others from being served.
+            logger.exception("task not restored", extra={"container": container_id})
+
+    async def _is_task(self, task: Task) -> bool:
+        """Whether a bundle is that of a task; leaves it connected if its shim answers."""
+        try:
+            with open(f"{task.bundle}/address", encoding="utf-8") as file:
                 address = file.read().strip().removeprefix("unix://")
-            await self._connect(task, address)
-            with namespaces.bind(namespace):
-                await task.call(
-                    "State", shim_pb2.StateRequest(id=container_id), shim_pb2.StateResponse
-                )
+            await self._connect(task, Shim(address=address, version=task.version))
+            await task.call(
+                "State",
+                shim_pb2.StateRequest(id=task.container_id),
+                shim_pb2.StateResponse,
+                timeout=_PATIENCE,
+            )
         except NotFound:
-            # The shim lives and has no such container: a creation that was cut short.
-            await self._discard(task)
-            return
+            # The shim lives and has no such container: a creation that was cut short, or a deletion.
+            return False
+        except DeadlineExceeded:
+            # It hangs (somebody stopped it): it is asked again when somebody wants something.
+            logger.warning("shim does not answer", extra={"container": task.container_id})
         except (OSError, EngineError):
-            if not self._living_pid(task) and not os.path.exists(f"{bundle}/exit.json"):
-                await self._cleanup(task)
-                await self._discard(task)
-                return
-            logger.warning("task found without its shim", extra={"container": container_id})
-        self._tasks[namespace, container_id] = task
-        if task.client is None:
-            self._shim_gone(task)
-
-
-async def _ended(pid: int) -> None:
-    """Wait until a process that is not our child has ended."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
+            return task.living or task.has_exit()
+        return True

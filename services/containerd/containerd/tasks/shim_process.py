@@ -19,9 +19,16 @@ from google.protobuf.message import DecodeError
 
 from containerd.linux import cgroups
 from containerd.tasks.shim_log import ShimLog, has_log
-from wire.addresses import ensure_dir, shim_socket, short_dir
+from wire.addresses import ensure_dir, shim_group, shim_socket, short_dir
 from wire.atomic import write_atomic
-from wire.errors import ErrorKind, Internal, NotFound, Unavailable
+from wire.errors import (
+    EngineError,
+    ErrorKind,
+    Internal,
+    NotFound,
+    NotImplementedYet,
+    Unavailable,
+)
 from wire.gen.containerd.types.introspection_pb2 import RuntimeInfo
 from wire.status import error_for
 
@@ -36,6 +43,15 @@ _PATIENCE: Final = 30.0
 _MESSAGE: Final = 1 << 16
 # Joins the cgroups whose files come before `--`, then becomes the program behind it.
 _JOIN: Final = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 1; shift; done; shift; exec "$@"'
+_VERSIONS: Final = (2, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shim:
+    """Where a shim answers, and which version of the task service it has."""
+
+    address: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,19 +130,54 @@ class ShimStarter:
         namespace: str,
         container_id: str,
         bundle: str,
-        group: str,
         options: bytes = b"",
-    ) -> str:
-        """Start a shim for a container; the path of its socket. Raises NotFound for an unknown runtime.
+    ) -> Shim:
+        """Start a shim for a container. Raises NotFound for an unknown runtime, Internal for a shim that fails.
 
         ``options`` is the Any with the runtime's options, which a shim that is started by its program gets as its input.
         """
         if runtime == OWN_RUNTIME:
-            return await self._fork(namespace, container_id, bundle, group)
+            return await self._fork(namespace, container_id, bundle)
         program = self._program(runtime)
         if os.path.basename(program) == _OWN_PROGRAM:
-            return await self._fork(namespace, container_id, bundle, group)
+            return await self._fork(namespace, container_id, bundle)
         return await self._exec(program, namespace, container_id, bundle, options)
+
+    async def adopt(self, namespace: str, container_id: str, bundle: str) -> Shim:
+        """A shim of ours that goes on with a container whose shim was killed."""
+        return await self._fork(namespace, container_id, bundle)
+
+    async def clean(self, namespace: str, container_id: str, bundle: str) -> None:
+        """What a dead shim's `delete` does: end the container and take its mounts away."""
+        command = [*self._command(bundle, namespace, container_id), "-bundle", bundle, "delete"]
+        try:
+            done = await _run(command, b"", bundle, self._environment(namespace))
+        except (OSError, EngineError) as error:
+            logger.warning("shim delete", extra={"container": container_id, "error": str(error)})
+            return
+        if done.returncode != 0:
+            text = done.stderr.decode(errors="replace").strip()
+            logger.warning("shim delete", extra={"container": container_id, "error": text})
+
+    def _command(self, bundle: str, namespace: str, container_id: str) -> list[str]:
+        settings = self._settings
+        return [
+            self.program_of(bundle),
+            *("-namespace", namespace),
+            *("-address", settings.address),
+            *("-publish-binary", os.path.join(settings.shim_dir, "containerd")),
+            *("-id", container_id),
+            *(["-debug"] if settings.debug else []),
+        ]
+
+    def _environment(self, namespace: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            "MAX_SHIM_VERSION": "2",
+            "TTRPC_ADDRESS": self._settings.ttrpc_address,
+            "GRPC_ADDRESS": self._settings.address,
+            "NAMESPACE": namespace,
+        }
 
     async def describe(self, runtime: str, options: any_pb2.Any) -> RuntimeInfo:
         """What a shim says of itself and its runtime (``-info``); raises NotFound, Internal."""
@@ -158,16 +209,15 @@ class ShimStarter:
             f'runtime "{runtime}" binary not installed "{runtime}": file does not exist: not found'
         )
 
-    async def _fork(self, namespace: str, container_id: str, bundle: str, group: str) -> str:
+    async def _fork(self, namespace: str, container_id: str, bundle: str) -> Shim:
         settings = self._settings
+        group = shim_group(bundle) or container_id
         request = {
             "namespace": namespace,
             "bundle": bundle,
             "ttrpc_address": settings.ttrpc_address,
             "socket_dir": settings.socket_dir,
-            "socket_path": shim_socket(
-                settings.socket_dir, settings.address, namespace, group or container_id
-            ),
+            "socket_path": shim_socket(settings.socket_dir, settings.address, namespace, group),
         }
         async with self._lock:
             try:
@@ -182,7 +232,8 @@ class ShimStarter:
         error = reply.get("error")
         if error:
             raise error_for(ErrorKind(error["kind"]), error["message"], None, {})
-        return str(reply["address"]).removeprefix("unix://")
+        address = str(reply["address"]).removeprefix("unix://")
+        return Shim(address=address, version=int(reply["version"]))
 
     async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._channel is None:
@@ -219,38 +270,44 @@ class ShimStarter:
 
     async def _exec(
         self, program: str, namespace: str, container_id: str, bundle: str, options: bytes
-    ) -> str:
-        settings = self._settings
+    ) -> Shim:
+        """Start a shim by its program, by the standard contract."""
         write_atomic(f"{bundle}/{_PROGRAM_FILE}", program.encode(), 0o600)
         self._logs[bundle] = ShimLog(bundle)
-        arguments = ["-namespace", namespace, "-address", settings.address]
-        arguments += [
-            "-publish-binary",
-            os.path.join(settings.shim_dir, "containerd"),
-            "-id",
-            container_id,
-        ]
-        if settings.debug:
-            arguments.append("-debug")
-        environment = {
-            **os.environ,
-            "MAX_SHIM_VERSION": "2",
-            "TTRPC_ADDRESS": settings.ttrpc_address,
-            "GRPC_ADDRESS": settings.address,
-            "NAMESPACE": namespace,
-        }
-        command = [program, *arguments, "start"]
+        command = [*self._command(bundle, namespace, container_id), "start"]
         if self._cgroup_files:
             command = ["/bin/sh", "-c", _JOIN, "sh", *self._cgroup_files, "--", *command]
-        done = await _run(command, options, bundle, environment)
+        done = await _run(command, options, bundle, self._environment(namespace))
         if done.returncode != 0:
             raise Internal(
                 f"failed to start shim: start failed: {done.stderr.decode(errors='replace').strip()}"
             )
-        text = done.stdout.decode().strip()
-        if text.startswith("{"):
-            text = str(json.loads(text)["address"])
-        return text.removeprefix("unix://")
+        shim = _answer(done.stdout, program)
+        address = f"unix://{shim.address}"
+        document = {"version": shim.version, "address": address, "protocol": "ttrpc"}
+        write_atomic(f"{bundle}/bootstrap.json", json.dumps(document).encode(), 0o644)
+        write_atomic(f"{bundle}/address", address.encode(), 0o644)
+        return shim
+
+
+def _answer(output: bytes, program: str) -> Shim:
+    """What `start` printed: parameters as JSON, or the bare address (then version 2)."""
+    text = output.decode(errors="replace").strip()
+    version, protocol = 2, "ttrpc"
+    if text.startswith("{"):
+        try:
+            document = json.loads(text)
+            version = int(document.get("version") or version)
+            protocol = str(document.get("protocol") or protocol)
+            address = str(document["address"])
+        except (ValueError, KeyError, TypeError):
+            raise Internal(f"failed to start shim: {program} answers {text!r}") from None
+        text = address
+    if protocol != "ttrpc" or version not in _VERSIONS:
+        raise NotImplementedYet(
+            f"shim {program} wants protocol {protocol}, version {version}: not implemented"
+        )
+    return Shim(address=text.removeprefix("unix://"), version=version)
 
 
 async def _run(
