@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import pty
-import re
 import select
 import shutil
 import signal
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support import leaks
 from tests.support.images import BUSYBOX, busybox_layer, docker_archive
 
 CLONE = Path(__file__).parents[2]
@@ -219,7 +219,7 @@ def wait_until(check: Any, timeout: float = 20, what: str = "") -> Any:
 @contextlib.contextmanager
 def running_stack(root: Path) -> Iterator[Stack]:
     """Start a stack below ``root``, load busybox, and remove it all in the end; fails if anything stays behind."""
-    before = traces()
+    kernel = leaks.Kernel(root)
     up = subprocess.run(
         [BIN / "dockyard", "up", "--root", root], capture_output=True, text=True, timeout=100
     )
@@ -229,6 +229,9 @@ def running_stack(root: Path) -> Iterator[Stack]:
         archive = docker_archive(BUSYBOX, [busybox_layer()])
         stack.docker("load", stdin=archive)
         yield stack
+        stack.remove_all()
+        left = {**kernel.idle(), **leaks.stored(root)}
+        assert not left, f"left by removed containers: {left}"
     finally:
         if os.environ.get("KEEP_LOGS"):
             shutil.copytree(root / "log", os.environ["KEEP_LOGS"], dirs_exist_ok=True)
@@ -237,44 +240,8 @@ def running_stack(root: Path) -> Iterator[Stack]:
         )
     assert down.returncode == 0, down.stderr
     assert down.stdout == "", down.stdout
-    left = {name: sorted(found - before[name]) for name, found in traces().items()}
-    assert not any(left.values()), f"left behind: {left}"
+    left = kernel.left()
+    assert not left, f"left behind: {left}"
     assert (
         sorted(path.name for path in root.iterdir()) in ([], ["client"]) if root.exists() else True
     )
-
-
-def traces() -> dict[str, set[str]]:
-    """What containers leave in a kernel when somebody forgets them."""
-    mounts = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
-    cgroups = {
-        str(path)
-        for pattern in ("docker", "docker/*", "*/docker", "*/docker/*")
-        for path in Path("/sys/fs/cgroup").glob(pattern)
-        if path.is_dir()
-    }
-    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
-    processes = set()
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if entry.name.isdigit() and re.search(
-                r"build/bin/(containerd|dockerd|dockyard)", command
-            ):
-                processes.add(f"{entry.name} {command}")
-    sockets = {
-        line.split()[-1]
-        for line in Path("/proc/net/unix").read_text().splitlines()
-        if "dockyard" in line or "/docker" in line or "containerd" in line
-    }
-    return {
-        "mounts": {
-            path for path in mounts if not path.startswith(("/proc", "/sys", "/dev", "/run/netns"))
-        },
-        "links": set(os.listdir("/sys/class/net")),
-        "cgroups": cgroups,
-        "tables": set(tables.splitlines()),
-        "processes": processes,
-        "sockets": sockets,
-        "runtime": {str(path) for path in Path("/run/dockyard").glob("**/*") if path.is_dir()},
-    }
