@@ -299,7 +299,7 @@ class Tasks:
     async def watch(self, on_subscribed: Callable[[], None]) -> AsyncIterator[TaskEvent]:
         """Exits and OOM kills, all from the call of ``on_subscribed`` on; raises Unavailable when containerd goes."""
         request = events_pb2.SubscribeRequest(
-            filters=["namespace==moby,topic==/tasks/exit", "namespace==moby,topic==/tasks/oom"]
+            filters=['namespace==moby,topic=="/tasks/exit"', 'namespace==moby,topic=="/tasks/oom"']
         )
         async for envelope in self._containerd.stream(
             "events.v1.Events", "Subscribe", request, event_pb2.Envelope, on_subscribed
