@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,7 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from dockerd.containerd_client.client import Containerd
 from wire import typeurl
-from wire.errors import AlreadyExists, NotFound
+from wire.errors import AlreadyExists, FailedPrecondition, NotFound
 from wire.gen.containerd.events import task_pb2 as events
 from wire.gen.containerd.services.containers.v1 import containers_pb2 as containers
 from wire.gen.containerd.services.events.v1 import events_pb2
@@ -52,6 +53,7 @@ class TaskEvent:
     container_id: str
     process_id: str
     exited: Exited | None
+    pid: int = 0
 
 
 class Tasks:
@@ -280,14 +282,20 @@ class Tasks:
         return [each.pid for each in response.processes]
 
     async def delete(self, container_id: str) -> None:
-        """Delete task and container; harmless for what does not exist."""
+        """Delete task and container, whatever it does; harmless for what does not exist."""
         with contextlib.suppress(NotFound):
-            await self._containerd.call(
-                "tasks.v1.Tasks",
-                "Delete",
-                tasks.DeleteTaskRequest(container_id=container_id),
-                tasks.DeleteResponse,
-            )
+            try:
+                await self._delete_task(container_id)
+            except FailedPrecondition:
+                # It runs: a start that was cut short after all.
+                await self.kill(container_id, signal.SIGKILL)
+                await self._containerd.call(
+                    "tasks.v1.Tasks",
+                    "Wait",
+                    tasks.WaitRequest(container_id=container_id),
+                    tasks.WaitResponse,
+                )
+                await self._delete_task(container_id)
         with contextlib.suppress(NotFound):
             await self._containerd.call(
                 "containers.v1.Containers",
@@ -295,6 +303,14 @@ class Tasks:
                 containers.DeleteContainerRequest(id=container_id),
                 Empty,
             )
+
+    async def _delete_task(self, container_id: str) -> None:
+        await self._containerd.call(
+            "tasks.v1.Tasks",
+            "Delete",
+            tasks.DeleteTaskRequest(container_id=container_id),
+            tasks.DeleteResponse,
+        )
 
     async def watch(self, on_subscribed: Callable[[], None]) -> AsyncIterator[TaskEvent]:
         """Exits and OOM kills, all from the call of ``on_subscribed`` on; raises Unavailable when containerd goes."""
@@ -307,7 +323,7 @@ class Tasks:
             match typeurl.unpack(envelope.event):
                 case events.TaskExit() as event:
                     ended = Exited(event.exit_status, event.exited_at.ToNanoseconds())
-                    yield TaskEvent("exit", event.container_id, event.id, ended)
+                    yield TaskEvent("exit", event.container_id, event.id, ended, event.pid)
                 case events.TaskOOM() as event:
                     yield TaskEvent("oom", event.container_id, event.container_id, None)
                 case _:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from dockerd.background import Background
-from dockerd.containerd_client.tasks import Exited, Tasks, TaskState
+from dockerd.containerd_client.tasks import Exited, TaskEvent, Tasks, TaskState
 from dockerd.containers import restart_policy, wait
 from dockerd.containers.announce import Announcer
 from dockerd.containers.model import Container, moment, now, seconds_of
@@ -87,7 +87,7 @@ class Supervisor:
                 self._oom(event.container_id)
             elif event.exited is not None:
                 if event.process_id == event.container_id:
-                    self._background.begin(self._exited(event.container_id, event.exited))
+                    self._background.begin(self._exited(event))
                 else:
                     self._on_exec_exit(event.container_id, event.process_id, event.exited)
 
@@ -100,13 +100,14 @@ class Supervisor:
 
     # -- ends
 
-    async def _exited(self, container_id: str, ended: Exited) -> None:
-        container = self._store.find(container_id)
-        if container is None:
+    async def _exited(self, event: TaskEvent) -> None:
+        container = self._store.find(event.container_id)
+        if container is None or event.exited is None:
             return
         async with container.lock:
-            if container.running:
-                await self._end(container, ended)
+            # A shim repeats what containerd was not there to hear: the end may be that of an earlier run.
+            if container.running and event.pid in {0, container.state.pid}:
+                await self._end(container, event.exited)
 
     async def _end(self, container: Container, ended: Exited) -> None:
         # The event of it may have come while nobody listened; the cgroup stays until the task is deleted.
