@@ -126,6 +126,8 @@ def _traces(host: Host) -> dict[str, object]:
         "mounts": sorted(
             line.split()[4]
             for line in host.machine.run("cat /proc/1/mountinfo").stdout.splitlines()
+            # The real Docker keeps the host's network namespace there once it has used it.
+            if "/run/docker/netns/" not in line
         ),
         "bridge": Path(f"/sys/class/net/{stack.bridge}").exists(),
         "tables": stack.bridge.replace("-", "_")
