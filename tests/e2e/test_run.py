@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from tests.support.stack import Stack, Terminal
+from tests.support.stack import Stack, Terminal, wait_until
 
 
 def test_output_and_exit_status(stack: Stack) -> None:
@@ -126,6 +126,7 @@ def test_init_reaps(stack: Stack) -> None:
 
 def test_restart_policy(stack: Stack) -> None:
     name = stack.docker("run", "-d", "--restart", "on-failure:2", "busybox", "sh", "-c", "exit 3")
+    wait_until(lambda: stack.inspect(name)["State"]["Status"] == "exited")
     assert stack.docker("wait", name) == "3"
     state = stack.inspect(name)
     assert state["RestartCount"] == 2

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,10 +19,11 @@ from dockerd.api.deps import Services
 from dockerd.api.server import Server
 from dockerd.config import Config
 from dockerd.containerd_client.client import Containerd
-from dockerd.containerd_client.tasks import Tasks
+from dockerd.containerd_client.tasks import Exited, Tasks
 from dockerd.containers.announce import Announcer
 from dockerd.containers.attach import Attacher
 from dockerd.containers.create import Creator
+from dockerd.containers.health import HealthMonitor
 from dockerd.containers.inspect import Inspector
 from dockerd.containers.list import Lister
 from dockerd.containers.logs import LogReader
@@ -43,6 +45,7 @@ from dockerd.containers.top import ProcessLister
 from dockerd.containers.update import Updater
 from dockerd.containers.wait import PREFIX, Waits
 from dockerd.events.bus import EventBus
+from dockerd.execs.probe import ProbeRunner
 from dockerd.execs.records import ExecRecords
 from dockerd.execs.service import ExecService
 from dockerd.fdstore import FdStore, inherited
@@ -190,6 +193,8 @@ def _assemble(
         records=ExecRecords(config.exec_root),
     )
     execs.load()
+    probes = ProbeRunner(tasks, rootfs, announcer)
+    health = HealthMonitor(probes.run, announcer)
     remover = Remover(
         store=store,
         tasks=tasks,
@@ -211,6 +216,7 @@ def _assemble(
         teardown=teardown,
         remover=remover,
         announcer=announcer,
+        health=health,
         owner=daemon_id,
         runtimes=config.runtimes,
     )
@@ -222,11 +228,12 @@ def _assemble(
         teardown=teardown,
         announcer=announcer,
         backoff=backoff,
-        on_exec_exit=execs.exited,
-        on_reconcile=execs.reconcile,
+        health=health,
+        on_exec_exit=_first(probes.exited, execs.exited),
+        on_reconcile=_both(probes.reconcile, execs.reconcile),
     )
     waits = Waits(store, kept)
-    for owner in (supervisor, execs, remover, stopper, waits):
+    for owner in (supervisor, health, execs, remover, stopper, waits):
         stack.push_async_callback(owner.close)
     lister = Lister(store, networks, images, rootfs)
     volume_service = VolumeService(volumes, store.users_of_volume, events)
@@ -243,15 +250,15 @@ def _assemble(
         starter=starter,
         stopper=stopper,
         restarter=Restarter(store, stopper, starter, announcer),
-        pauser=Pauser(store, tasks, announcer),
+        pauser=Pauser(store, tasks, announcer, health),
         renamer=Renamer(store, networks, announcer),
         resizer=Resizer(store, tasks),
-        updater=Updater(store, tasks, announcer, config.runtimes),
+        updater=Updater(store, tasks, announcer),
         remover=remover,
         pruner=Pruner(store, rootfs, remover),
         lister=lister,
         inspector=Inspector(store, networks, rootfs, execs.running_in),
-        processes=ProcessLister(store, tasks),
+        processes=ProcessLister(store, tasks, announcer),
         logs=LogReader(store),
         attacher=attacher,
         waits=waits,
@@ -270,6 +277,26 @@ def _assemble(
         disk_usage=DiskUsage(store, lister, images, volume_service),
     )
     return _Daemon(services=services, supervisor=supervisor, waits=waits, containers=store)
+
+
+def _first(
+    probe: Callable[[str, Exited], bool], other: Callable[[str, str, Exited], None]
+) -> Callable[[str, str, Exited], None]:
+    """The end of an exec is a probe's, or one that a client made."""
+
+    def exited(container_id: str, exec_id: str, ended: Exited) -> None:
+        if not probe(exec_id, ended):
+            other(container_id, exec_id, ended)
+
+    return exited
+
+
+def _both(*steps: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        for step in steps:
+            await step()
+
+    return run
 
 
 def _scratch(data_root: str) -> str:

@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 
 from dockerd.containerd_client.tasks import Tasks
-from dockerd.containers import hostconfig, mountpoints, names
+from dockerd.containers import fields, hostconfig, joined, mountpoints, names
 from dockerd.containers.announce import Announcer
 from dockerd.containers.errors import NoCommand
 from dockerd.containers.image_config import merged_config
@@ -16,11 +16,9 @@ from dockerd.containers.model import Container, now
 from dockerd.containers.store import ContainerStore
 from dockerd.images.model import Image
 from dockerd.images.store import ImageStore
-from dockerd.spec import capabilities
 from dockerd.volumes.store import VolumeStore
 from wire.errors import EngineError, InvalidArgument
 
-_JOINED = "container:"
 _SHORT_ID = 12
 
 
@@ -50,8 +48,10 @@ class Creator:
         """A new container; its id and warnings. Raises InvalidArgument, NotFound, Conflict."""
         if name:
             name = names.checked(name)
-        hostconfig.validate(config, host, self._runtimes)
-        self._resolve_joined(host)
+        fields.check(config, host)
+        warnings = hostconfig.validate(config, host, self._runtimes)
+        joined.resolve(host, self._store)
+        hostconfig.complete(host)
         reference = config.get("Image") or ""
         if not reference:
             raise _without_image(config)
@@ -60,7 +60,6 @@ class Creator:
         command = [*(merged.get("Entrypoint") or []), *(merged.get("Cmd") or [])]
         if not command:
             raise NoCommand
-        capabilities.granted(host, privileged=bool(host.get("Privileged")))
         container_id = secrets.token_hex(32)
         container = Container(
             container_id=container_id,
@@ -79,20 +78,15 @@ class Creator:
         _set_hostname(container)
         await self._make(container, image)
         self._announcer.say(container, "create")
-        return container_id, []
-
-    def _resolve_joined(self, host: dict[str, Any]) -> None:
-        """Names of containers become ids: a name may move to another container."""
-        mode = hostconfig.network_mode(host)
-        if mode.startswith(_JOINED):
-            joined = self._store.get(mode.removeprefix(_JOINED))
-            host["NetworkMode"] = f"{_JOINED}{joined.container_id}"
+        return container_id, warnings
 
     async def _make(self, container: Container, image: Image) -> None:
         container_id = container.container_id
         self._store.reserve(container.name, container_id)
         try:
-            container.mounts = mountpoints.resolve(container.config, container.host, self._volumes)
+            container.mounts = mountpoints.resolve(
+                container.config, container.host, self._volumes, self._store
+            )
             os.mkdir(container.directory, 0o710)
             await self._tasks.prepare(container_id, image.top)
             container.save()
@@ -113,7 +107,7 @@ def _without_image(config: dict[str, Any]) -> InvalidArgument:
 
 
 def _set_hostname(container: Container) -> None:
-    mode = hostconfig.network_mode(container.host)
-    own = mode != "host" and not mode.startswith(_JOINED)
+    mode = joined.network_mode(container.host)
+    own = mode != "host" and not mode.startswith(joined.JOINED)
     if not container.config.get("Hostname"):
         container.config["Hostname"] = container.container_id[:_SHORT_ID] if own else ""

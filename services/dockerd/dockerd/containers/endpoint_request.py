@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dockerd.containers import hostconfig
+from dockerd.containers import joined
 from dockerd.containers.model import Container
 from dockerd.networks.model import AttachRequest, ContainerId, PortBinding
 
@@ -10,7 +10,7 @@ from dockerd.networks.model import AttachRequest, ContainerId, PortBinding
 def of(container: Container) -> AttachRequest:
     """The request of a container, from its HostConfig and its networking configuration."""
     host, config = container.host, container.config
-    mode = hostconfig.network_mode(host)
+    mode = joined.network_mode(host)
     bindings = {
         key: tuple(
             PortBinding(host_ip=each.get("HostIp") or "", host_port=str(each.get("HostPort") or ""))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
+import struct
 from typing import Any, Final
 
 from wire.errors import ErrorKind, InvalidArgument, Unavailable
@@ -76,6 +78,18 @@ class HandedOver:
             return "closed"
         finally:
             self._control.close()
+
+
+def refuse(client: int, message: dict[str, Any], text: str) -> None:
+    """Say on a connection that will not be handed over why not, as its own output, and close it."""
+    data = f"{text}\r\n".encode()
+    if message["framing"] == "multiplexed":
+        data = struct.pack(">BxxxI", 1, len(data)) + data
+    try:
+        with contextlib.suppress(OSError):
+            os.write(client, data)
+    finally:
+        os.close(client)
 
 
 async def hand_over(path: str, message: dict[str, Any], client: int) -> HandedOver:

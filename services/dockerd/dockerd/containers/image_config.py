@@ -20,7 +20,17 @@ def merged_config(config: dict[str, Any], image: dict[str, Any]) -> dict[str, An
     for key in ("ExposedPorts", "Volumes"):
         merged[key] = {**(image.get(key) or {}), **(config.get(key) or {})} or None
     _merge_command(merged, image)
+    _merge_health(merged, image.get("Healthcheck") or {})
     return merged
+
+
+def _merge_health(merged: dict[str, Any], image: dict[str, Any]) -> None:
+    own = merged.get("Healthcheck")
+    if own is None:
+        if image:
+            merged["Healthcheck"] = image
+    elif (own.get("Test") or [""])[0] != "NONE":
+        merged["Healthcheck"] = {**image, **{key: value for key, value in own.items() if value}}
 
 
 def _merge_command(merged: dict[str, Any], image: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from dockerd.containers.model import Container
 from dockerd.containers.rootfs import RootFilesystems
 from dockerd.containers.store import ContainerStore
 from dockerd.networks.controller import NetworkController
+from dockerd.spec.mounts import MASKED, READ_ONLY
 
 
 class Inspector:
@@ -81,7 +82,11 @@ def _host(container: Container) -> dict[str, Any]:
         "VolumesFrom": None, "ConsoleSize": [0, 0], "CapAdd": None, "CapDrop": None, "CgroupnsMode": "host", "Dns": [],
         "DnsOptions": [], "DnsSearch": [], "ExtraHosts": None, "GroupAdd": None, "IpcMode": "private", "Cgroup": "",
         "Links": None, "OomScoreAdj": 0, "PidMode": "", "Privileged": False, "PublishAllPorts": False,
-        "ReadonlyRootfs": False, "SecurityOpt": None, "UTSMode": "", "UsernsMode": "", "ShmSize": 67108864,
+        "ReadonlyRootfs": False, "SecurityOpt": None, "MaskedPaths": list(MASKED), "ReadonlyPaths": list(READ_ONLY),
+        "DeviceCgroupRules": None, "DeviceRequests": None, "BlkioWeight": 0, "BlkioWeightDevice": [], "BlkioDeviceReadBps": [],
+        "BlkioDeviceWriteBps": [], "BlkioDeviceReadIOps": [], "BlkioDeviceWriteIOps": [], "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0, "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
+        "UTSMode": "", "UsernsMode": "", "ShmSize": 67108864,
         "Runtime": "io.containerd.dockyard.v1", "Isolation": "", "CpuShares": 0, "Memory": 0, "NanoCpus": 0,
         "CgroupParent": "", "CpuPeriod": 0, "CpuQuota": 0, "CpusetCpus": "", "CpusetMems": "", "Devices": [],
         "MemoryReservation": 0, "MemorySwap": 0, "MemorySwappiness": None, "OomKillDisable": None, "PidsLimit": None,
@@ -91,17 +96,8 @@ def _host(container: Container) -> dict[str, Any]:
         **defaults,
         **{key: value for key, value in container.host.items() if value not in (None, "")},
     }
-    if found["NetworkMode"] == "default":
-        found["NetworkMode"] = "bridge"
-    if not (found.get("LogConfig") or {}).get("Type"):
-        found["LogConfig"] = {
-            "Type": "json-file",
-            "Config": (found.get("LogConfig") or {}).get("Config") or {},
-        }
-    if not (found.get("RestartPolicy") or {}).get("Name"):
-        found["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
-    if found["Memory"] and not found["MemorySwap"]:
-        found["MemorySwap"] = 2 * found["Memory"]
+    log = found["LogConfig"]
+    found["LogConfig"] = {"Type": log.get("Type") or "json-file", "Config": log.get("Config") or {}}
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dockerd.containers import hostconfig, network_settings
+from dockerd.containers import joined, network_settings
 from dockerd.containers.inspect import mount_of
 from dockerd.containers.model import Container, seconds_of
 from dockerd.containers.rootfs import RootFilesystems
@@ -71,7 +71,7 @@ class Lister:
             "Labels": container.config.get("Labels") or {},
             "State": str(container.state.status),
             "Status": text_of(container.state),
-            "HostConfig": {"NetworkMode": hostconfig.network_mode(container.host)},
+            "HostConfig": {"NetworkMode": joined.network_mode(container.host)},
             "NetworkSettings": {"Networks": settings["Networks"]},
             "Mounts": [mount_of(point) for point in container.mounts],
         }
@@ -114,7 +114,7 @@ class Lister:
             and wanted.fuzzy("id", container.container_id)
             and wanted.labels(container.config.get("Labels"))
             and wanted.exact("status", state.status)
-            and wanted.exact("health", "none")
+            and wanted.exact("health", state.health_status)
             and ("exited" not in wanted or (ended and wanted.exact("exited", str(state.exit_code))))
             and ("is-task" not in wanted or not wanted.boolean("is-task"))
             and (images is None or container.image in images)

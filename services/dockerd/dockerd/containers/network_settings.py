@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from dockerd.containers import hostconfig
+from dockerd.containers import joined
 from dockerd.containers.model import Container
 from dockerd.networks.controller import NetworkController
 from wire.errors import NotFound
@@ -25,7 +25,7 @@ def of(container: Container, networks: NetworkController) -> dict[str, Any]:
     }  # fmt: skip
     attachment = networks.attachment(container.container_id) if container.running else None
     if attachment is None:
-        mode = hostconfig.network_mode(container.host)
+        mode = joined.network_mode(container.host)
         # A name that no network has fails at start, as in Docker.
         if not mode.startswith("container:"):
             with contextlib.suppress(NotFound):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Final
 
-from dockerd.containers import hostconfig, mountpoints
+from dockerd.containers import joined, mount_table, shm
+from dockerd.containers.joined import JOINED, network_mode
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
 from dockerd.networks.model import Attachment
-from dockerd.spec import builder
+from dockerd.spec.builder import Surroundings, build
 
-_JOINED = "container:"
-_NETWORK_FILES = ("resolv.conf", "hostname", "hosts")
+_NETWORK_FILES: Final = ("resolv.conf", "hostname", "hosts")
+_INIT: Final = "/sbin/docker-init"
 
 
 class SpecWriter:
@@ -23,54 +24,64 @@ class SpecWriter:
         self._init_path = init_path
 
     def write(self, container: Container, merged: str, attachment: Attachment) -> dict[str, Any]:
-        """The spec of a container whose root is mounted at ``merged``; writes its network files."""
+        """The spec of a container whose root is mounted at ``merged``; writes its network files.
+
+        Raises Conflict for a container whose namespace is to be joined and that does not run, InvalidArgument.
+        """
         host, config = container.host, container.config
-        mode = hostconfig.network_mode(host)
-        owner = container
-        if mode.startswith(_JOINED):
-            owner = self._store.get(mode.removeprefix(_JOINED))
-        hostname = config.get("Hostname") or owner.config.get("Hostname") or os.uname().nodename
+        owner = joined.running(host, "NetworkMode", self._store, container.container_id)
+        owner = owner or container
         _write_network_files(container, attachment)
-        mounts = _network_mounts(container, owner)
+        ipc = joined.running(host, "IpcMode", self._store, container.container_id)
+        own_uts = host.get("UTSMode") != "host"
+        mounts = [
+            *_network_mounts(container, owner),
+            *shm.mounts(container, ipc),
+            *mount_table.oci_mounts(container),
+        ]
         args = [container.path, *container.args]
         if host.get("Init"):
-            args = ["/sbin/docker-init", "--", *args]
-            mounts.append(
-                {
-                    "destination": "/sbin/docker-init",
-                    "type": "bind",
-                    "source": self._init_path,
-                    "options": ["bind", "ro"],
-                }
-            )
-        joined = {
-            kind: ""
-            for kind, key in (("pid", "PidMode"), ("ipc", "IpcMode"), ("uts", "UTSMode"))
-            if host.get(key) == "host"
-        }
-        spec = builder.build(
+            args = [_INIT, "--", *args]
+            mounts.append(_bind(_INIT, self._init_path, ["bind", "ro"]))
+        around = Surroundings(
+            rootfs=merged,
+            hostname=config.get("Hostname") or owner.config.get("Hostname") or os.uname().nodename,
+            own_hostname=own_uts,
+            netns=attachment.netns_path,
+            namespaces=self._namespaces(container, ipc),
+            own_cgroup=host.get("CgroupnsMode") == "private",
+            shm=host.get("IpcMode") in {None, "", "private"},
+            mounts=mounts,
+            sysctls=_sysctls(network_mode(host), host.get("Sysctls") or {}),
+        )
+        return build(
             container_id=container.container_id,
             config=config,
             host=host,
             args=args,
-            rootfs=merged,
-            hostname=hostname,
-            mounts=[*mounts, *mountpoints.oci_mounts(container.mounts, host.get("Tmpfs") or {})],
-            netns=attachment.netns_path,
-            namespaces=joined,
-            own_hostname=host.get("UTSMode") != "host",
+            around=around,
         )
-        spec["linux"]["sysctl"] = _sysctls(mode, spec["linux"]["sysctl"])
-        return spec
+
+    def _namespaces(self, container: Container, ipc: Container | None) -> dict[str, str]:
+        """Those that are not new: a path, or empty for the host's."""
+        host = container.host
+        found = {
+            kind: ""
+            for kind, key in (("pid", "PidMode"), ("ipc", "IpcMode"), ("uts", "UTSMode"))
+            if host.get(key) == "host"
+        }
+        pid = joined.running(host, "PidMode", self._store, container.container_id)
+        for kind, donor in (("pid", pid), ("ipc", ipc)):
+            if donor is not None:
+                found[kind] = f"/proc/{donor.state.pid}/ns/{kind}"
+        return found
 
 
 def _sysctls(mode: str, wanted: dict[str, str]) -> dict[str, str]:
-    if mode.startswith(_JOINED):
-        return {}
-    if mode == "host":
-        return {key: value for key, value in wanted.items() if not key.startswith("net.")}
+    if mode.startswith(JOINED) or mode == "host":
+        return dict(wanted)
     if "net.ipv4.ip_unprivileged_port_start" in wanted:
-        return wanted
+        return dict(wanted)
     # As Docker since 20.10: any user may listen on any port of its own network, and ping.
     return {
         "net.ipv4.ip_unprivileged_port_start": "0",
@@ -96,12 +107,11 @@ def _network_mounts(container: Container, owner: Container) -> list[dict[str, An
     taken = {point["Destination"] for point in container.mounts}
     access = "ro" if container.host.get("ReadonlyRootfs") else "rw"
     return [
-        {
-            "destination": f"/etc/{name}",
-            "type": "bind",
-            "source": f"{owner.directory}/{name}",
-            "options": ["rbind", "rprivate", access],
-        }
+        _bind(f"/etc/{name}", f"{owner.directory}/{name}", ["rbind", "rprivate", access])
         for name in _NETWORK_FILES
         if f"/etc/{name}" not in taken
     ]
+
+
+def _bind(destination: str, source: str, options: list[str]) -> dict[str, Any]:
+    return {"destination": destination, "type": "bind", "source": source, "options": options}

@@ -7,10 +7,12 @@ import contextlib
 from typing import Any, Final
 
 from dockerd.containerd_client.tasks import Tasks
-from dockerd.containers import endpoint_request, mountpoints, wait
+from dockerd.containers import endpoint_request, joined, mount_table, shm, wait
 from dockerd.containers.announce import Announcer
 from dockerd.containers.attach import Attacher
+from dockerd.containers.copy_up import copy_up
 from dockerd.containers.errors import AlreadyStarted, StartPaused, StartRemoved
+from dockerd.containers.health import HealthMonitor
 from dockerd.containers.log_config import output_uri
 from dockerd.containers.model import Container, now
 from dockerd.containers.remove import Remover
@@ -20,8 +22,10 @@ from dockerd.containers.state import Change
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
 from dockerd.networks.controller import NetworkController
+from dockerd.networks.model import Attachment
 from dockerd.volumes.store import VolumeStore
 from wire.errors import EngineError, Internal, InvalidArgument
+from wire.status import error_for
 
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
@@ -45,6 +49,7 @@ class Starter:
         teardown: Teardown,
         remover: Remover,
         announcer: Announcer,
+        health: HealthMonitor,
         owner: str,
         runtimes: dict[str, str],
     ) -> None:
@@ -59,6 +64,7 @@ class Starter:
         self._teardown = teardown
         self._remover = remover
         self._announcer = announcer
+        self._health = health
         self._owner = owner
         self._runtimes = runtimes
 
@@ -96,11 +102,13 @@ class Starter:
             undo.push_async_callback(self._teardown.run, container)
             merged, attachment = await asyncio.gather(
                 self._rootfs.mount(container),
-                self._networks.attach(endpoint_request.of(container)),
+                self._attach(container),
             )
             self._announcer.say_network(container, "connect", attachment)
+            shm.prepare(container)
+            mount_table.prepare(container)
             spec = self._specs.write(container, merged, attachment)
-            await asyncio.to_thread(mountpoints.copy_up, merged, container.mounts, self._volumes)
+            await asyncio.to_thread(copy_up, merged, container.mounts, self._volumes)
             try:
                 pid = await self._create_task(container, spec)
                 await self._attacher.deliver(container)
@@ -111,8 +119,17 @@ class Starter:
         state = container.state
         state.change(Change.START)
         state.pid, state.exit_code, state.oom_killed, state.started_at = pid, 0, False, now()
+        self._health.started(container)
         container.save()
         self._announcer.say(container, "start")
+
+    async def _attach(self, container: Container) -> Attachment:
+        joined.running(container.host, "NetworkMode", self._store, container.container_id)
+        try:
+            return await self._networks.attach(endpoint_request.of(container))
+        except EngineError as error:
+            text = f"failed to set up container networking: {error.message}"
+            raise error_for(error.kind, text, error.reason, error.details) from error
 
     async def _create_task(self, container: Container, spec: dict[str, Any]) -> int:
         stdin = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -57,6 +57,25 @@ class IllegalChange(RuntimeError):
         super().__init__(f"a container that is {status} cannot {change}")
 
 
+STARTING: Final = "starting"
+HEALTHY: Final = "healthy"
+UNHEALTHY: Final = "unhealthy"
+NO_CHECK: Final = "none"
+
+
+@dataclass(slots=True, kw_only=True)
+class Health:
+    """What the probes of a container have found; ``log`` has the last results in Docker's JSON."""
+
+    status: str = STARTING
+    failing_streak: int = 0
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """As ``inspect`` shows it."""
+        return {"Status": self.status, "FailingStreak": self.failing_streak, "Log": self.log}
+
+
 @dataclass(slots=True, kw_only=True)
 class State:
     """Where a container stands; times in Docker's notation."""
@@ -68,6 +87,12 @@ class State:
     oom_killed: bool = False
     started_at: str = NEVER
     finished_at: str = NEVER
+    health: Health | None = None
+
+    @property
+    def health_status(self) -> str:
+        """``none`` without a check."""
+        return NO_CHECK if self.health is None else self.health.status
 
     @property
     def alive(self) -> bool:
@@ -93,7 +118,7 @@ class State:
 
     def document(self) -> dict[str, Any]:
         """As ``inspect`` shows it. A container that is about to restart counts as running, as in Docker."""
-        return {
+        found: dict[str, Any] = {
             "Status": str(self.status),
             "Running": self.alive or self.restarting,
             "Paused": self.paused,
@@ -106,10 +131,14 @@ class State:
             "StartedAt": self.started_at,
             "FinishedAt": self.finished_at,
         }
+        if self.health is not None:
+            found["Health"] = self.health.document()
+        return found
 
     @classmethod
     def parse(cls, document: dict[str, Any]) -> State:
         """From what ``document`` made; raises ValueError or KeyError for anything else."""
+        health = document.get("Health")
         return cls(
             status=Status(document["Status"]),
             pid=int(document["Pid"]),
@@ -118,4 +147,9 @@ class State:
             oom_killed=bool(document["OOMKilled"]),
             started_at=str(document["StartedAt"]),
             finished_at=str(document["FinishedAt"]),
+            health=None
+            if health is None
+            else Health(
+                status=health["Status"], failing_streak=health["FailingStreak"], log=health["Log"]
+            ),
         )

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from dockerd.containers.model import seconds_of
-from dockerd.containers.state import NEVER, State, Status
+from dockerd.containers.state import NEVER, STARTING, State, Status
+
+_HEALTH: Final = {STARTING: "health: starting"}
 
 
 def text_of(state: State) -> str:
     """The STATUS column of `docker ps`."""
     if state.alive:
         since = human_duration(time.time() - seconds_of(state.started_at))
-        return f"Up {since} (Paused)" if state.paused else f"Up {since}"
+        if state.paused:
+            return f"Up {since} (Paused)"
+        if state.health is None:
+            return f"Up {since}"
+        return f"Up {since} ({_HEALTH.get(state.health.status, state.health.status)})"
     if state.restarting:
         return f"Restarting ({state.exit_code}) {_ago(state)} ago"
     if state.status is Status.CREATED or state.finished_at == NEVER:

@@ -13,6 +13,7 @@ from dockerd.background import Background
 from dockerd.containerd_client.tasks import Exited, TaskEvent, Tasks, TaskState
 from dockerd.containers import restart_policy, wait
 from dockerd.containers.announce import Announcer
+from dockerd.containers.health import HealthMonitor
 from dockerd.containers.model import Container, moment, now, seconds_of
 from dockerd.containers.remove import Remover
 from dockerd.containers.restart_policy import Backoff
@@ -44,6 +45,7 @@ class Supervisor:
         teardown: Teardown,
         announcer: Announcer,
         backoff: Backoff,
+        health: HealthMonitor,
         on_exec_exit: Callable[[str, str, Exited], None],
         on_reconcile: Callable[[], Awaitable[None]],
     ) -> None:
@@ -55,6 +57,7 @@ class Supervisor:
         self._teardown = teardown
         self._announcer = announcer
         self._backoff = backoff
+        self._health = health
         self._on_exec_exit = on_exec_exit
         self._on_reconcile = on_reconcile
         self._background = Background()
@@ -113,6 +116,7 @@ class Supervisor:
         # The event of it may have come while nobody listened; the cgroup stays until the task is deleted.
         if cgroups.oom_kills(resources.cgroup_path(container.container_id, container.host)):
             self._oom(container.container_id)
+        self._health.stop(container)
         at = ended.at / 1e9
         restarts = not container.held and restart_policy.restarts(container, ended.status)
         removes = bool(container.host.get("AutoRemove")) and not restarts and not container.held
@@ -156,6 +160,8 @@ class Supervisor:
 
     async def _reconcile(self, container: Container, found: TaskState | None) -> None:
         runs = found is not None and found.running
+        if container.running and runs:
+            self._health.resume(container)
         if container.running and not runs:
             lost = Exited(_KILLED, time.time_ns())
             await self._end(container, found.exited or lost if found is not None else lost)

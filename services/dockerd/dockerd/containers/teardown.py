@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from dockerd.containerd_client.tasks import Tasks
+from dockerd.containers import mount_table, shm
 from dockerd.containers.announce import Announcer
 from dockerd.containers.model import Container
 from dockerd.containers.rootfs import RootFilesystems
@@ -41,4 +42,6 @@ class Teardown:
                     "clean-up failed", extra={"container": container_id, "error": str(error)}
                 )
         self._announcer.say_network(container, "disconnect", attachment)
+        shm.remove(container)
+        mount_table.remove(container)
         self._rootfs.unmount(container)

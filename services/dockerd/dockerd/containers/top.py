@@ -1,62 +1,86 @@
-"""`docker top`, read from /proc: nothing of the container is executed."""
+"""`docker top`: the host's own ps shows the container's processes; nothing of the container is executed or opened."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
+import asyncio
+import re
+from typing import Any, Final
 
 from dockerd.containerd_client.tasks import Tasks
+from dockerd.containers.announce import Announcer
 from dockerd.containers.errors import IsRestarting, NotRunning
 from dockerd.containers.store import ContainerStore
+from wire.errors import Internal, InvalidArgument
 
-TITLES = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+_DEFAULT: Final = "-ef"
+_ALIAS: Final = re.compile(r"\s+([^\s]*)=\s*(PID[^\s]*)")
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class ProcessLister:
     """Lists the processes of containers."""
 
-    def __init__(self, store: ContainerStore, tasks: Tasks) -> None:
+    def __init__(self, store: ContainerStore, tasks: Tasks, announcer: Announcer) -> None:
         self._store = store
         self._tasks = tasks
+        self._announcer = announcer
 
-    async def top(self, reference: str) -> list[list[str]]:
-        """Rows below TITLES, as `ps -ef` would show them; raises NotRunning, IsRestarting."""
+    async def top(self, reference: str, arguments: str) -> dict[str, Any]:
+        """GET /containers/{id}/top; ``arguments`` are those of ps. Raises NotRunning, InvalidArgument, Internal."""
+        for name, value in _ALIAS.findall(arguments):
+            if name != "pid":
+                raise InvalidArgument(f'specifying "{name}={value}" is not allowed')
         container = self._store.get(reference)
         if container.state.restarting:
             raise IsRestarting(container.container_id)
         if not container.running:
             raise NotRunning(container.container_id)
-        rows = []
-        for pid in await self._tasks.pids(container.container_id):
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                rows.append(_row(pid))
-        return rows
+        pids = await self._tasks.pids(container.container_id)
+        words = (arguments or _DEFAULT).split(" ")
+        code, out, err = await _ps([*words, "-q" + ",".join(map(str, pids))])
+        if code:
+            # Some options, such as f, do not go together with q.
+            code, out, err = await _ps(words)
+        if code:
+            raise Internal(f"ps: {err.partition(chr(10))[0] or f'exit status {code}'}")
+        titles, rows = parse(out, frozenset(pids))
+        self._announcer.say(container, "top")
+        return {"Titles": titles, "Processes": rows}
 
 
-def _row(pid: int) -> list[str]:
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        fields = file.read().rpartition(")")[2].split()
-    ticks = os.sysconf("SC_CLK_TCK")
-    used = (int(fields[11]) + int(fields[12])) // ticks
-    started = time.strftime("%H:%M", time.localtime(_boot_time() + int(fields[19]) / ticks))
-    uid = os.stat(f"/proc/{pid}").st_uid
-    user = "root" if uid == 0 else str(uid)
-    terminal = int(fields[4])
-    tty = "?" if terminal == 0 else f"pts/{os.minor(terminal)}"
-    duration = f"{used // 3600:02}:{used // 60 % 60:02}:{used % 60:02}"
-    return [user, str(pid), fields[1], "0", started, tty, duration, _command(pid)]
+async def _ps(words: list[str]) -> tuple[int, str, str]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "ps",
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"PATH": _PATH},
+        )
+    except OSError as error:
+        raise Internal(f"ps: {error.strerror}") from error
+    out, err = await process.communicate()
+    return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
 
 
-def _boot_time() -> int:
-    with open("/proc/stat", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("btime"))
-
-
-def _command(pid: int) -> str:
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        command = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
-    if command:
-        return command
-    with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-        return f"[{file.read().strip()}]"
+def parse(output: str, pids: frozenset[int]) -> tuple[list[str], list[list[str]]]:
+    """Titles and the rows of these processes, each with as many fields; raises Internal without a PID column."""
+    head, *lines = output.split("\n")
+    titles = head.split()
+    if "PID" not in titles:
+        raise Internal("Couldn't find PID field in ps output")
+    column = titles.index("PID")
+    rows: list[list[str]] = []
+    threads = False
+    for line in filter(None, lines):
+        fields = line.split()
+        if fields[column] != "-":
+            if not fields[column].isdigit():
+                raise Internal(f"Unexpected pid '{fields[column]}'")
+            threads = int(fields[column]) in pids
+        # A thread's line has no pid of its own: it belongs to the process above it.
+        if threads:
+            last = len(titles) - 1
+            rows.append([*fields[:last], " ".join(fields[last:])])
+    return titles, rows

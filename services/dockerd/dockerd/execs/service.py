@@ -135,7 +135,10 @@ class ExecService:
             self._record(found)
             self._background.begin(self._tasks.delete_exec(container_id, found.exec_id))
             if message is None:
-                raise InvalidArgument(f"{error.message}: unknown") from error
+                raise InvalidArgument(error.message) from error
+            if client is not None:
+                refused, client = client, None
+                handover.refuse(refused, message, error.message)
         finally:
             found.settled.set()
             if client is not None:

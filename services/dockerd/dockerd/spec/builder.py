@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from dockerd.spec import capabilities, devices, process, resources, seccomp, security
 from dockerd.spec import mounts as default_mounts
 from dockerd.spec.namespaces import chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What is decided at a start: where things are. ``namespaces`` maps pid, ipc, uts to paths, empty for the host's."""
+
+    rootfs: str
+    hostname: str
+    own_hostname: bool = True
+    netns: str | None = None
+    namespaces: dict[str, str] = field(default_factory=dict)
+    own_cgroup: bool = False
+    shm: bool = True
+    """Whether /dev/shm is a file system of the container's own."""
+    mounts: list[dict[str, Any]] = field(default_factory=list)
+    sysctls: dict[str, str] = field(default_factory=dict)
+    environment: list[str] = field(default_factory=list)
+    """Variables below the container's own."""
 
 
 def build(
@@ -15,46 +34,65 @@ def build(
     config: dict[str, Any],
     host: dict[str, Any],
     args: list[str],
-    rootfs: str,
-    hostname: str,
-    mounts: list[dict[str, Any]],
-    netns: str | None,
-    namespaces: dict[str, str],
-    own_hostname: bool,
+    around: Surroundings,
 ) -> dict[str, Any]:
-    """The whole spec. ``mounts`` come after the defaults; ``namespaces`` maps pid, ipc to paths (empty: the host's)."""
+    """The whole spec; raises InvalidArgument for users and devices that do not exist."""
     privileged = bool(host.get("Privileged"))
     spec: dict[str, Any] = {
         "ociVersion": "1.2.0",
-        "root": {"path": rootfs, "readonly": bool(host.get("ReadonlyRootfs"))},
+        "root": {"path": around.rootfs, "readonly": bool(host.get("ReadonlyRootfs"))},
         "process": process.document(
             args=args,
-            env=process.environment(config, hostname),
+            env=process.environment(config, around.hostname, around.environment),
             cwd=config.get("WorkingDir") or "/",
             user=config.get("User") or "",
             groups=host.get("GroupAdd") or [],
             terminal=bool(config.get("Tty")),
             host=host,
-            rootfs=rootfs,
+            rootfs=around.rootfs,
             privileged=privileged,
         ),
-        "mounts": [*default_mounts.defaults(host, mounts, privileged=privileged), *mounts],
+        "mounts": [
+            *default_mounts.defaults(host, around.mounts, privileged=privileged, shm=around.shm),
+            *around.mounts,
+        ],
+        "annotations": host.get("Annotations") or {},
         "linux": {
             "cgroupsPath": resources.cgroup_path(container_id, host),
-            "namespaces": chosen(netns, namespaces),
+            "namespaces": chosen(around.netns, around.namespaces, own_cgroup=around.own_cgroup),
             "resources": resources.limits(host, privileged=privileged),
-            "sysctl": host.get("Sysctls") or {},
-            "maskedPaths": [] if privileged else list(default_mounts.MASKED),
-            "readonlyPaths": [] if privileged else list(default_mounts.READ_ONLY),
+            "sysctl": around.sysctls,
+            "maskedPaths": _paths(host, "MaskedPaths", default_mounts.MASKED),
+            "readonlyPaths": _paths(host, "ReadonlyPaths", default_mounts.READ_ONLY),
             "devices": devices.of_host() if privileged else devices.requested(host),
         },
     }
-    if own_hostname:
-        spec["hostname"] = hostname
+    if around.own_hostname:
+        spec["hostname"] = around.hostname
         if config.get("Domainname"):
             spec["domainname"] = config["Domainname"]
-    if not privileged and not security.seccomp_unconfined(host):
-        spec["linux"]["seccomp"] = seccomp.default_profile(
-            tuple(capabilities.granted(host, privileged=False))
-        )
+    _confine(spec, host, privileged=privileged)
     return spec
+
+
+def _paths(host: dict[str, Any], key: str, defaults: tuple[str, ...]) -> list[str]:
+    """The container's own list, which may be empty (`systempaths=unconfined`), or Docker's."""
+    if host.get("Privileged"):
+        return []
+    own = host.get(key)
+    return list(defaults if own is None else own)
+
+
+def _confine(spec: dict[str, Any], host: dict[str, Any], *, privileged: bool) -> None:
+    options = security.parse(host)
+    profile = security.apparmor_profile(host)
+    if profile:
+        spec["process"]["apparmorProfile"] = profile
+    if options.seccomp_unconfined or (privileged and not options.seccomp):
+        return
+    names = tuple(capabilities.granted(host, privileged=privileged))
+    spec["linux"]["seccomp"] = (
+        seccomp.for_container(options.seccomp, names)
+        if options.seccomp
+        else seccomp.default_profile(names)
+    )

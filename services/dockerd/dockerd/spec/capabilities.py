@@ -25,10 +25,10 @@ ALL_CAPABILITIES: Final = tuple(
 
 def granted(host: dict[str, Any], *, privileged: bool) -> list[str]:
     """The default set with CapAdd and CapDrop applied; raises InvalidArgument for an unknown name."""
+    added = [_checked(name, "CapAdd") for name in host.get("CapAdd") or []]
+    dropped = [_checked(name, "CapDrop") for name in host.get("CapDrop") or []]
     if privileged:
         return list(ALL_CAPABILITIES)
-    added = [_checked(name) for name in host.get("CapAdd") or []]
-    dropped = [_checked(name) for name in host.get("CapDrop") or []]
     if "CAP_ALL" in added:
         names = list(ALL_CAPABILITIES)
     elif "CAP_ALL" in dropped:
@@ -39,8 +39,8 @@ def granted(host: dict[str, Any], *, privileged: bool) -> list[str]:
     return [*names, *(name for name in added if name != "CAP_ALL" and name not in names)]
 
 
-def _checked(name: str) -> str:
+def _checked(name: str, field: str) -> str:
     full = name.upper() if name.upper().startswith("CAP_") else f"CAP_{name.upper()}"
     if full != "CAP_ALL" and full not in ALL_CAPABILITIES:
-        raise InvalidArgument(f'invalid CapAdd: unknown capability: "{full}"')
+        raise InvalidArgument(f'invalid {field}: unknown capability: "{full}"')
     return full

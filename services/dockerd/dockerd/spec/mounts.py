@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from dockerd.spec import security
+
 MASKED: Final = (
     "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
     "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
@@ -14,11 +16,12 @@ _SHM: Final = 64 << 20
 
 
 def defaults(
-    host: dict[str, Any], own: list[dict[str, Any]], *, privileged: bool
+    host: dict[str, Any], own: list[dict[str, Any]], *, privileged: bool, shm: bool
 ) -> list[dict[str, Any]]:
     """Those that none of ``own``, the container's, covers."""
     guarded = ["nosuid", "noexec", "nodev"]
     write = "rw" if privileged else "ro"
+    cgroup = "rw" if privileged or security.parse(host).writable_cgroups else "ro"
     found: list[dict[str, Any]] = [
         {"destination": "/proc", "type": "proc", "source": "proc", "options": guarded},
         {
@@ -38,7 +41,7 @@ def defaults(
             "destination": "/sys/fs/cgroup",
             "type": "cgroup",
             "source": "cgroup",
-            "options": [write, *guarded],
+            "options": [cgroup, *guarded],
         },
         {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": guarded},
         {
@@ -49,4 +52,6 @@ def defaults(
         },
     ]
     covered = {each["destination"] for each in own}
+    if not shm:
+        covered.add("/dev/shm")  # noqa: S108
     return [each for each in found if each["destination"] not in covered]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from dockerd.spec import capabilities, security
@@ -34,7 +35,7 @@ def document(
         "args": args,
         "user": identity,
         "capabilities": {"bounding": names, "permitted": own, "effective": own},
-        "noNewPrivileges": security.no_new_privileges(host),
+        "noNewPrivileges": security.parse(host).no_new_privileges,
     }
     if host.get("Ulimits"):
         found["rlimits"] = [
@@ -50,11 +51,12 @@ def document(
     return found
 
 
-def environment(config: dict[str, Any], hostname: str) -> list[str]:
-    """PATH and HOSTNAME first, TERM with a terminal, then the container's own, which win."""
+def environment(config: dict[str, Any], hostname: str, below: Sequence[str] = ()) -> list[str]:
+    """PATH and HOSTNAME first, TERM with a terminal, ``below``, then the container's own, which win."""
     base = [_PATH, f"HOSTNAME={hostname}"]
     if config.get("Tty"):
         base.append("TERM=xterm")
+    base += below
     own = [each for each in config.get("Env") or [] if "=" in each]
     keys = {each.partition("=")[0] for each in own}
     return [each for each in base if each.partition("=")[0] not in keys] + own

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, Final
 
 from dockerd.spec import devices
+from wire.errors import InvalidArgument
+
+_PERIOD: Final = 100_000
+_NANOS_PER_QUOTA: Final = 10_000
+_THROTTLES: Final = {
+    "BlkioDeviceReadBps": "throttleReadBpsDevice",
+    "BlkioDeviceWriteBps": "throttleWriteBpsDevice",
+    "BlkioDeviceReadIOps": "throttleReadIOPSDevice",
+    "BlkioDeviceWriteIOps": "throttleWriteIOPSDevice",
+}
+_CPU: Final = {
+    "CpuShares": "shares",
+    "CpuPeriod": "period",
+    "CpuQuota": "quota",
+    "CpusetCpus": "cpus",
+    "CpusetMems": "mems",
+    "CpuRealtimePeriod": "realtimePeriod",
+    "CpuRealtimeRuntime": "realtimeRuntime",
+}
 
 
 def cgroup_path(container_id: str, host: dict[str, Any]) -> str:
@@ -14,50 +34,70 @@ def cgroup_path(container_id: str, host: dict[str, Any]) -> str:
 
 
 def limits(host: dict[str, Any], *, privileged: bool = False) -> dict[str, Any]:
-    """linux.resources from HostConfig."""
+    """linux.resources from HostConfig; raises InvalidArgument for a device that does not exist."""
+    found: dict[str, Any] = {"memory": _memory(host), "cpu": _cpu(host)}
+    if host.get("PidsLimit"):
+        found["pids"] = {"limit": host["PidsLimit"]}
+    if block := _block(host):
+        found["blockIO"] = block
+    found["devices"] = _devices(host, privileged=privileged)
+    return found
+
+
+def _memory(host: dict[str, Any]) -> dict[str, Any]:
     memory: dict[str, Any] = {}
     if host.get("Memory"):
         memory["limit"] = host["Memory"]
-        swap = host.get("MemorySwap") or 0
-        memory["swap"] = swap or 2 * host["Memory"]
+    if host.get("MemorySwap"):
+        memory["swap"] = host["MemorySwap"]
     if host.get("MemoryReservation"):
         memory["reservation"] = host["MemoryReservation"]
     if host.get("OomKillDisable"):
         memory["disableOOMKiller"] = True
-    if (host.get("MemorySwappiness") or -1) >= 0:
-        memory["swappiness"] = host["MemorySwappiness"]
-    cpu: dict[str, Any] = {}
+    swappiness = host.get("MemorySwappiness")
+    if swappiness is not None and swappiness >= 0:
+        memory["swappiness"] = swappiness
+    return memory
+
+
+def _cpu(host: dict[str, Any]) -> dict[str, Any]:
+    cpu = {target: host[source] for source, target in _CPU.items() if host.get(source)}
     if host.get("NanoCpus"):
-        cpu["period"] = 100_000
-        cpu["quota"] = host["NanoCpus"] // 10_000
-    for source, target in (
-        ("CpuShares", "shares"),
-        ("CpuPeriod", "period"),
-        ("CpuQuota", "quota"),
-        ("CpusetCpus", "cpus"),
-        ("CpusetMems", "mems"),
-    ):
-        if host.get(source):
-            cpu[target] = host[source]
-    found: dict[str, Any] = {"memory": memory, "cpu": cpu}
-    if host.get("PidsLimit"):
-        found["pids"] = {"limit": host["PidsLimit"]}
+        cpu["period"] = _PERIOD
+        cpu["quota"] = host["NanoCpus"] // _NANOS_PER_QUOTA
+    return cpu
+
+
+def _block(host: dict[str, Any]) -> dict[str, Any]:
+    block: dict[str, Any] = {}
     if host.get("BlkioWeight"):
-        found["blockIO"] = {"weight": host["BlkioWeight"]}
-    if privileged:
-        found["devices"] = [{"allow": True, "access": "rwm"}]
-    else:
-        found["devices"] = [
-            {"allow": False, "access": "rwm"},
-            *(
-                {
-                    "allow": True,
-                    "type": each["type"],
-                    "major": each["major"],
-                    "minor": each["minor"],
-                    "access": "rwm",
-                }
-                for each in devices.requested(host)
-            ),
+        block["weight"] = host["BlkioWeight"]
+    if host.get("BlkioWeightDevice"):
+        block["weightDevice"] = [
+            {**_number(each["Path"]), "weight": each["Weight"]}
+            for each in host["BlkioWeightDevice"]
         ]
-    return found
+    for source, target in _THROTTLES.items():
+        if host.get(source):
+            block[target] = [
+                {**_number(each["Path"]), "rate": each["Rate"]} for each in host[source]
+            ]
+    return block
+
+
+def _number(path: str) -> dict[str, int]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InvalidArgument(f"stat {path}: {(error.strerror or '').lower()}") from None
+    return {"major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev)}
+
+
+def _devices(host: dict[str, Any], *, privileged: bool) -> list[dict[str, Any]]:
+    if privileged:
+        return [{"allow": True, "access": "rwm"}]
+    return [
+        {"allow": False, "access": "rwm"},
+        *devices.access(host),
+        *(devices.rule(text) for text in host.get("DeviceCgroupRules") or []),
+    ]

@@ -2,38 +2,103 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from typing import Any, Final
 
+from dockerd.spec import seccomp
 from wire.errors import InvalidArgument
 
-_NO_NEW_PRIVILEGES: Final = frozenset(
-    {"no-new-privileges", "no-new-privileges=true", "no-new-privileges:true"}
-)
-_UNCONFINED: Final = frozenset({"seccomp=unconfined", "seccomp:unconfined"})
-_UNDERSTOOD: Final = (
-    _NO_NEW_PRIVILEGES
-    | _UNCONFINED
-    | {
-        "no-new-privileges=false",
-        "no-new-privileges:false",
-        "apparmor=unconfined",
-        "label=disable",
-    }
-)
+_UNCONFINED: Final = "unconfined"
+_BUILTIN: Final = frozenset({"", "builtin"})
+_TRUE: Final = frozenset({"", "true", "1", "t", "T", "TRUE", "True"})
+_FALSE: Final = frozenset({"false", "0", "f", "F", "FALSE", "False"})
+_APPARMOR: Final = "/sys/module/apparmor/parameters/enabled"
 
 
-def validate(host: dict[str, Any]) -> None:
-    """Raises InvalidArgument for an option that would be ignored."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityOptions:
+    """The options of one container; ``seccomp`` is a profile's text, empty for the default, or ``unconfined``."""
+
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    writable_cgroups: bool = False
+
+    @property
+    def seccomp_unconfined(self) -> bool:
+        """Whether no system call is filtered."""
+        return self.seccomp == _UNCONFINED
+
+
+def parse(host: dict[str, Any]) -> SecurityOptions:
+    """The options of a HostConfig; raises InvalidArgument in Docker's words."""
+    found: dict[str, Any] = {}
     for option in host.get("SecurityOpt") or []:
-        if option not in _UNDERSTOOD:
-            raise InvalidArgument(f"invalid --security-opt: {option!r} is not supported yet")
+        if option == "no-new-privileges":
+            found["no_new_privileges"] = True
+            continue
+        if option == "disable":
+            continue
+        separator = "=" if "=" in option else ":"
+        name, mark, value = option.partition(separator)
+        if not mark:
+            raise InvalidArgument(f'invalid --security-opt 1: "{option}"')
+        match name:
+            case "label":
+                _check_label(value)
+            case "apparmor":
+                _check_apparmor(value)
+            case "seccomp":
+                found["seccomp"] = "" if value in _BUILTIN else value
+                if value != _UNCONFINED and value not in _BUILTIN:
+                    seccomp.parse(value)
+            case "no-new-privileges":
+                found["no_new_privileges"] = _boolean(option, value)
+            case "writable-cgroups":
+                found["writable_cgroups"] = _boolean(option, value)
+            case _:
+                raise InvalidArgument(f'invalid --security-opt 2: "{option}"')
+    return SecurityOptions(**found)
 
 
-def no_new_privileges(host: dict[str, Any]) -> bool:
-    """Whether set-uid programs and file capabilities give nothing."""
-    return not _NO_NEW_PRIVILEGES.isdisjoint(host.get("SecurityOpt") or ())
+def _boolean(option: str, value: str) -> bool:
+    if value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise InvalidArgument(f'invalid --security-opt 2: "{option}"')
 
 
-def seccomp_unconfined(host: dict[str, Any]) -> bool:
-    """Whether no system call is filtered."""
-    return not _UNCONFINED.isdisjoint(host.get("SecurityOpt") or ())
+def _check_label(value: str) -> None:
+    # Without SELinux only its absence can be promised.
+    if value != "disable":
+        raise InvalidArgument(
+            f'invalid --security-opt: "label={value}": SELinux is not supported on this host'
+        )
+
+
+def _check_apparmor(value: str) -> None:
+    if value == _UNCONFINED:
+        return
+    if not apparmor_enabled():
+        raise InvalidArgument(
+            f'invalid --security-opt: "apparmor={value}": AppArmor is not enabled on this host'
+        )
+
+
+def apparmor_enabled() -> bool:
+    """Whether the kernel enforces AppArmor."""
+    try:
+        with open(_APPARMOR, encoding="ascii") as file:
+            return file.read(1) == "Y" and os.path.isdir("/sys/kernel/security/apparmor")
+    except OSError:
+        return False
+
+
+def apparmor_profile(host: dict[str, Any]) -> str:
+    """The profile that a container asks for by name; empty for none."""
+    for option in host.get("SecurityOpt") or []:
+        name, _, value = option.partition("=" if "=" in option else ":")
+        if name == "apparmor" and value != _UNCONFINED:
+            return str(value)
+    return ""

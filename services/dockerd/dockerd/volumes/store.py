@@ -85,6 +85,10 @@ class VolumeStore:
         """Keep a changed record."""
         write_atomic(f"{self._root}/{volume.name}/volume.json", json.dumps(asdict(volume)).encode())
 
+    def exists(self, name: str) -> bool:
+        """Whether there is a volume of that name."""
+        return name in self._volumes
+
     def get(self, name: str) -> Volume:
         """Raises NotFound."""
         found = self._volumes.get(name)

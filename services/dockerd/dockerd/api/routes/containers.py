@@ -16,7 +16,6 @@ from dockerd.api.deps import (
     Rename,
     Update,
 )
-from dockerd.containers.top import TITLES
 from wire.errors import InvalidArgument
 
 router = APIRouter()
@@ -70,17 +69,14 @@ async def rename(reference: str, request: Request, renamer: Rename) -> Response:
 @router.post("/containers/{reference}/update")
 async def update(reference: str, request: Request, updater: Update) -> JSONResponse:
     """`docker update`."""
-    changes = {key: value for key, value in (await params.body(request)).items() if value}
-    await updater.update(reference, changes)
-    return JSONResponse({"Warnings": None})
+    warnings = await updater.update(reference, await params.body(request))
+    return JSONResponse({"Warnings": warnings or None})
 
 
 @router.get("/containers/{reference}/top")
 async def top(reference: str, request: Request, processes: Processes) -> JSONResponse:
     """`docker top`."""
-    if params.text(request, "ps_args") not in {"", "-ef"}:
-        raise InvalidArgument("ps_args: only -ef is supported")
-    return JSONResponse({"Titles": TITLES, "Processes": await processes.top(reference)})
+    return JSONResponse(await processes.top(reference, params.text(request, "ps_args")))
 
 
 @router.delete("/containers/{reference}")
