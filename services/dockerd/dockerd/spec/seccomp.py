@@ -8,13 +8,12 @@ import platform
 from importlib import resources
 from typing import Any, Final
 
+from dockerd.spec.sockets import socket_rules
 from wire.errors import InvalidArgument
 
 # Docker's notation has Go's names of architectures.
 _ARCHITECTURES: Final = frozenset({"amd64", "x86", "x32"})
 _NATIVE: Final = "SCMP_ARCH_X86_64"
-
-from dockerd.spec.sockets import socket_rules
 
 
 @functools.lru_cache(maxsize=64)
