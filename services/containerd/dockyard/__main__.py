@@ -118,7 +118,9 @@ def _up(stack: Stack, bin_dir: str, hello: str) -> None:
         f"\nThe stack is up. Go on with:\n  {prefix}docker run --rm {NAME}\n  {prefix}docker info\n"
     )
     if shutil.which("docker") is None:
-        sys.stdout.write("There is no docker command yet: install docker-cli (Debian 12: docker.io).\n")
+        sys.stdout.write(
+            "There is no docker command yet: install docker-cli (Debian 12: docker.io).\n"
+        )
 
 
 def _spawn(stack: Stack, bin_dir: str) -> None:
