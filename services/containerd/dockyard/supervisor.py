@@ -94,6 +94,8 @@ class Supervisor:
 
     def _died(self, daemon: Daemon) -> None:
         self._forget(daemon.pidfd)
+        # What it left in its last moment is still its own, and the next one's.
+        self._notified(daemon)
         pid = daemon.pid
         ended = daemon.collect()
         if self._stopping is None:
