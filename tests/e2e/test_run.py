@@ -128,8 +128,7 @@ def test_restart_policy(stack: Stack) -> None:
     name = stack.docker("run", "-d", "--restart", "on-failure:2", "busybox", "sh", "-c", "exit 3")
     wait_until(lambda: stack.inspect(name)["State"]["Status"] == "exited")
     assert stack.docker("wait", name) == "3"
-    state = stack.inspect(name)
-    assert state["RestartCount"] == 2
+    assert stack.inspect(name)["RestartCount"] == 2
 
 
 @pytest.mark.parametrize("network", ["none", "host"])

@@ -41,9 +41,10 @@ from dockerd.containers.stop import Stopper
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.supervise import Supervisor
 from dockerd.containers.teardown import Teardown
+from dockerd.containers.tombstones import Tombstones
 from dockerd.containers.top import ProcessLister
 from dockerd.containers.update import Updater
-from dockerd.containers.wait import PREFIX, Waits
+from dockerd.containers.wait import Waits
 from dockerd.events.bus import EventBus
 from dockerd.execs.probe import ProbeRunner
 from dockerd.execs.records import ExecRecords
@@ -137,9 +138,7 @@ async def _reconcile(
 ) -> None:
     """Find the truth below, then go on watching it. The API answers meanwhile."""
     # First of all, so that a container that ended meanwhile completes them.
-    for name, descriptor in given:
-        if name.startswith(PREFIX):
-            daemon.waits.resume(name, descriptor)
+    daemon.waits.resume_all(given)
     while True:
         try:
             await daemon.supervisor.reconcile()
@@ -147,6 +146,7 @@ async def _reconcile(
         except EngineError as error:
             logger.warning("containerd is not there yet", extra={"error": str(error)})
             await asyncio.sleep(_CONTAINERD_PAUSE)
+    await daemon.supervisor.sweep()
     await networks.reconcile(daemon.containers.running_ids())
     daemon.supervisor.start_wanted()
     await daemon.supervisor.watch()
@@ -183,6 +183,7 @@ def _assemble(
     attacher = Attacher(store, announcer, config.exec_root)
     teardown = Teardown(tasks, networks, rootfs, announcer)
     backoff = Backoff()
+    tombstones = Tombstones(config.exec_root)
     stopper = Stopper(store, tasks, announcer)
     execs = ExecService(
         store=store,
@@ -204,6 +205,7 @@ def _assemble(
         attacher=attacher,
         announcer=announcer,
         backoff=backoff,
+        tombstones=tombstones,
     )
     starter = Starter(
         store=store,
@@ -232,7 +234,7 @@ def _assemble(
         on_exec_exit=_first(probes.exited, execs.exited),
         on_reconcile=_both(probes.reconcile, execs.reconcile),
     )
-    waits = Waits(store, kept)
+    waits = Waits(store, kept, tombstones)
     for owner in (supervisor, health, execs, remover, stopper, waits):
         stack.push_async_callback(owner.close)
     lister = Lister(store, networks, images, rootfs)

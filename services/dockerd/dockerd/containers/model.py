@@ -58,11 +58,12 @@ class Container:
     pending: list[tuple[dict[str, Any], int]] = field(default_factory=list)
     restarting: asyncio.Task[None] | None = None
     removing: bool = False
+    removing_volumes: bool = False
     held: bool = False
 
     _RECORDED: ClassVar[tuple[str, ...]] = (
         "container_id", "name", "created", "image", "image_name", "top", "config", "host", "networking", "path", "args",
-        "restart_count", "manually_stopped", "mounts",
+        "restart_count", "manually_stopped", "mounts", "removing", "removing_volumes",
     )  # fmt: skip
 
     @property

@@ -13,9 +13,11 @@ from dockerd.containers.attach import Attacher
 from dockerd.containers.errors import RemovalInProgress, RemovalOfRunning
 from dockerd.containers.model import Container
 from dockerd.containers.restart_policy import Backoff
+from dockerd.containers.state import NEVER
 from dockerd.containers.stop import Stopper
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
+from dockerd.containers.tombstones import Tombstones
 from dockerd.volumes.store import ANONYMOUS_LABEL, VolumeStore
 from wire.errors import EngineError
 
@@ -34,6 +36,7 @@ class Remover:
         attacher: Attacher,
         announcer: Announcer,
         backoff: Backoff,
+        tombstones: Tombstones,
     ) -> None:
         self._store = store
         self._tasks = tasks
@@ -43,6 +46,7 @@ class Remover:
         self._attacher = attacher
         self._announcer = announcer
         self._backoff = backoff
+        self._tombstones = tombstones
         self._background = Background()
 
     async def remove(self, reference: str, *, force: bool, volumes: bool) -> None:
@@ -52,21 +56,32 @@ class Remover:
             raise RemovalInProgress(reference)
         if (container.running or container.state.restarting) and not force:
             raise RemovalOfRunning(reference, container.state.status)
-        container.removing = True
+        await self._remove(container, volumes=volumes)
+
+    async def _remove(self, container: Container, *, volumes: bool) -> None:
+        container.removing, container.removing_volumes = True, volumes
         try:
+            if not container.host.get("AutoRemove") or container.state.started_at == NEVER:
+                # By this mark the next daemon finishes what this one may not; after --rm it needs none.
+                container.save()
             await self._end(container)
             async with container.lock:
                 await self._teardown.run(container)
                 await self._tasks.remove_snapshot(container.container_id)
+                if volumes:
+                    self._remove_anonymous(container)
+                if container.waiters:
+                    self._tombstones.put(container.container_id, container.state.exit_code)
                 container.erase()
                 self._store.discard(container)
-        except BaseException:
+        except Exception:
+            # Only a failure is taken back: a daemon that ends leaves the mark.
             container.removing = False
+            with contextlib.suppress(OSError):
+                container.save()
             raise
         self._attacher.dismiss(container)
         self._backoff.forget(container)
-        if volumes:
-            self._remove_anonymous(container)
         self._announcer.say(container, "destroy")
         wait.finish_removed(container)
 
@@ -76,6 +91,15 @@ class Remover:
         if container.running:
             container.manually_stopped = True
             await self._stopper.end(container, signal.SIGKILL, None)
+
+    def resume(self, container: Container) -> None:
+        """Finish a removal that an earlier daemon began, or owed to ``--rm``."""
+        volumes = container.removing_volumes or bool(container.host.get("AutoRemove"))
+        self._background.begin(self._resume(container, volumes=volumes))
+
+    async def _resume(self, container: Container, *, volumes: bool) -> None:
+        with contextlib.suppress(EngineError):
+            await self._remove(container, volumes=volumes)
 
     def remove_soon(self, container: Container) -> None:
         """For ``--rm``: in the background, by force, with its anonymous volumes."""
@@ -91,7 +115,8 @@ class Remover:
                 name = point["Name"]
                 with contextlib.suppress(EngineError):
                     if ANONYMOUS_LABEL in self._volumes.get(name).labels:
-                        self._volumes.remove(name, self._store.users_of_volume(name))
+                        others = self._store.users_of_volume(name) - {container.container_id}
+                        self._volumes.remove(name, others)
 
     async def close(self) -> None:
         """Leave the rest to the next daemon."""

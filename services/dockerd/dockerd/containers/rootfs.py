@@ -25,6 +25,10 @@ class RootFilesystems:
         """Where its root file system is mounted while it runs."""
         return f"{self._merged_root}/{container.container_id}"
 
+    def is_left(self, container: Container) -> bool:
+        """Whether there is a mount, or its folder."""
+        return os.path.isdir(self.path(container))
+
     async def mount(self, container: Container) -> str:
         """Mount the snapshot; the path. Raises EngineError kinds, OSError."""
         merged = self.path(container)

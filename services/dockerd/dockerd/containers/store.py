@@ -20,22 +20,32 @@ class ContainerStore:
         self._root = os.path.join(data_root, "containers")
         self._by_id: dict[str, Container] = {}
         self._by_name: dict[str, str] = {}
+        self._unfinished: list[str] = []
         os.makedirs(self._root, mode=0o710, exist_ok=True)
 
     def load(self) -> None:
-        """Read every record; a directory without one is what a crash left, and goes."""
+        """Read every record; a directory without one is what a crash left: ``unfinished`` names it."""
         for name in os.listdir(self._root):
             directory = f"{self._root}/{name}"
             try:
                 container = Container.load(directory)
             except FileNotFoundError:
-                shutil.rmtree(directory, ignore_errors=True)
+                self._unfinished.append(name)
             except (OSError, ValueError, TypeError, KeyError) as error:
                 logger.warning(
                     "container record unreadable", extra={"path": directory, "error": str(error)}
                 )
             else:
                 self.add(container)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """The ids of containers of which only a directory, and perhaps a snapshot, is left."""
+        return tuple(self._unfinished)
+
+    def sweep(self, container_id: str) -> None:
+        """Remove the directory of an unfinished container."""
+        shutil.rmtree(self.directory(container_id), ignore_errors=True)
+        self._unfinished.remove(container_id)
 
     def directory(self, container_id: str) -> str:
         """Where a container's files are."""

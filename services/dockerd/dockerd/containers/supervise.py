@@ -18,7 +18,7 @@ from dockerd.containers.model import Container, moment, now, seconds_of
 from dockerd.containers.remove import Remover
 from dockerd.containers.restart_policy import Backoff
 from dockerd.containers.start import Starter
-from dockerd.containers.state import Change
+from dockerd.containers.state import NEVER, Change
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
 from dockerd.linux import cgroups
@@ -172,13 +172,25 @@ class Supervisor:
                 container.state.change(Change.PAUSE)
             container.state.pid, container.state.started_at = found.pid, now()
             container.save()
-        elif found is not None and not container.running:
+        elif not container.running and (found is not None or self._teardown.is_due(container)):
+            # Of a start, or of an end, that was cut short.
             await self._teardown.run(container)
 
+    async def sweep(self) -> None:
+        """At the daemon's start: take away what creations have left that were cut short before there was a record."""
+        for container_id in self._store.unfinished():
+            try:
+                await self._tasks.remove_snapshot(container_id)
+                self._store.sweep(container_id)
+            except EngineError as error:
+                logger.warning("sweep", extra={"container": container_id, "error": error.message})
+
     def start_wanted(self) -> None:
-        """At the daemon's start: containers whose policy says so and that do not run are started."""
+        """At the daemon's start: removals that were begun are finished, and containers whose policy says so are started."""
         for container in self._store:
-            if restart_policy.wanted_at_start(container) and container.restarting is None:
+            if _is_owed_removal(container):
+                self._remover.resume(container)
+            elif restart_policy.wanted_at_start(container) and container.restarting is None:
                 if not container.state.restarting:
                     container.state.change(Change.BACK_OFF)
                 container.restarting = self._background.spawn(self._restart_later(container, 0))
@@ -186,3 +198,10 @@ class Supervisor:
     async def close(self) -> None:
         """Stop watching; containers go on."""
         await self._background.close()
+
+
+def _is_owed_removal(container: Container) -> bool:
+    """Whether its removal was begun, or it has ended and was to go by itself."""
+    ended = container.state.started_at != NEVER or container.state.error != ""
+    removes = bool(container.host.get("AutoRemove")) and ended and not container.running
+    return container.removing or (removes and not container.state.restarting)

@@ -30,6 +30,10 @@ class Teardown:
         self._rootfs = rootfs
         self._announcer = announcer
 
+    def is_due(self, container: Container) -> bool:
+        """Whether a container that does not run has something left."""
+        return self._rootfs.is_left(container)
+
     async def run(self, container: Container) -> None:
         """Take everything away; failures are logged, and the next reconciliation tries again."""
         container_id = container.container_id

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+from collections.abc import Collection
 from typing import Any, Final
 
 from dockerd.background import Background
@@ -13,6 +14,7 @@ from dockerd.containers.errors import InvalidCondition
 from dockerd.containers.model import Container
 from dockerd.containers.state import NEVER
 from dockerd.containers.store import ContainerStore
+from dockerd.containers.tombstones import Tombstones
 from dockerd.fdstore import FdStore
 from wire.errors import EngineError
 
@@ -61,8 +63,9 @@ def _wake(container: Container, condition: str) -> None:
 class Waits:
     """Each wait holds a descriptor of its client's connection, and leaves a copy with the supervisor."""
 
-    def __init__(self, store: ContainerStore, kept: FdStore) -> None:
+    def __init__(self, store: ContainerStore, kept: FdStore, tombstones: Tombstones) -> None:
         self._store = store
+        self._tombstones = tombstones
         self._kept = kept
         self._background = Background()
         self._count = 0
@@ -74,8 +77,14 @@ class Waits:
         self._kept.keep(name, descriptor)
         self._background.begin(self._finish(container_id, condition, descriptor, name))
 
-    def resume(self, name: str, descriptor: int) -> None:
-        """A wait of the daemon before us."""
+    def resume_all(self, given: Collection[tuple[str, int]]) -> None:
+        """The waits of the daemon before us: names and descriptors."""
+        waits = [each for each in given if each[0].startswith(PREFIX)]
+        self._tombstones.keep({name.removeprefix(PREFIX).partition(".")[0] for name, _ in waits})
+        for name, descriptor in waits:
+            self._resume(name, descriptor)
+
+    def _resume(self, name: str, descriptor: int) -> None:
         container_id, condition, before, _ = name.removeprefix(PREFIX).split(".")
         container = self._store.find(container_id)
         if (
@@ -99,15 +108,19 @@ class Waits:
             answer: dict[str, Any]
             container = self._store.find(container_id)
             try:
-                # One that was removed while nobody looked: that is what was waited for.
-                code = await until(container, condition) if container is not None else 0
-                answer = {"StatusCode": code}
+                if container is not None:
+                    answer = {"StatusCode": await until(container, condition)}
+                else:
+                    # It was removed while nobody looked: that is what was waited for.
+                    answer = {"StatusCode": self._tombstones.get(container_id)}
             except EngineError as error:
                 answer = {"StatusCode": -1, "Error": {"Message": error.message}}
             body = json.dumps(answer).encode() + b"\n"
             with contextlib.suppress(OSError):
                 os.write(descriptor, b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
             self._kept.drop(name)
+            if self._store.find(container_id) is None:
+                self._tombstones.drop(container_id)
         finally:
             os.close(descriptor)
 
