@@ -91,7 +91,7 @@ test-compose: test-deps setup ## docker-compose.yml under Debian's real Docker, 
 
 test-deps: deps ## Install what the tests need besides (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
-	have busybox busybox-static; have skopeo skopeo; have ps procps; have nsenter util-linux; have curl curl; \
+	have busybox busybox-static; have skopeo skopeo; have ps procps; have nsenter util-linux; have curl curl; have openssl openssl; \
 	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
 	@# Only their programs: as installed packages they would start services of their own.
 	@need() { command -v "$$1" >/dev/null && return; mkdir -p $(TOOLS) && cd $(TOOLS) || exit; \

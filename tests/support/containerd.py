@@ -34,6 +34,7 @@ class Containerd:
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     _channel: grpc.Channel | None = None
 
@@ -56,7 +57,7 @@ class Containerd:
                 [
                     BIN / "containerd",
                     *("--root", self.root / "data", "--state", self.root / "state"),
-                    *("--address", self.address, "-l", "debug"),
+                    *("--address", self.address, "-l", "debug", *self.flags),
                 ],
                 env={**os.environ, **self.environment, "NOTIFY_SOCKET": str(path)},
                 stdin=subprocess.DEVNULL,

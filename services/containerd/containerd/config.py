@@ -18,6 +18,7 @@ class Config:
     shim_dir: str
     shim_cgroup: str | None
     log_level: str
+    hosts_dir: str
 
     @property
     def ttrpc_address(self) -> str:
@@ -41,6 +42,11 @@ def parse(arguments: list[str], version: str) -> Config:
     parser.add_argument(
         "-l", "--log-level", default="info", choices=("debug", "info", "warning", "error")
     )
+    parser.add_argument(
+        "--hosts-dir",
+        default="/etc/containerd/certs.d:/etc/docker/certs.d",
+        help="directories with a hosts.toml for each registry, for pulls by the transfer service",
+    )
     found = parser.parse_args(arguments)
     return Config(
         root=os.path.abspath(found.root),
@@ -49,4 +55,5 @@ def parse(arguments: list[str], version: str) -> Config:
         shim_dir=found.shim_dir,
         shim_cgroup=found.shim_cgroup,
         log_level=found.log_level,
+        hosts_dir=found.hosts_dir,
     )

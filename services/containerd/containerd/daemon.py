@@ -143,6 +143,7 @@ async def serve(config: Config) -> None:
                 exchange=exchange,
                 collector=collector,
                 leases=leases,
+                hosts_dir=config.hosts_dir,
             ),
             (version_pb2, "Version"): VersionService(),
         }

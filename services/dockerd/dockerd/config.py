@@ -22,6 +22,8 @@ class Config:
     runtimes: dict[str, str] = field(default_factory=dict)
     debug: bool = False
     log_level: str = "info"
+    registry_mirrors: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
 
 
 def parse(arguments: list[str], version: str) -> Config:
@@ -39,6 +41,8 @@ def parse(arguments: list[str], version: str) -> Config:
     parser.add_argument("-G", "--group", default="docker")
     parser.add_argument("-p", "--pidfile", default=None)
     parser.add_argument("--add-runtime", action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--registry-mirror", action="append", default=[], metavar="URL")
+    parser.add_argument("--insecure-registry", action="append", default=[], metavar="HOST|CIDR")
     parser.add_argument("-D", "--debug", action="store_true")
     parser.add_argument(
         "-l", "--log-level", default="info", choices=("debug", "info", "warning", "error")
@@ -62,4 +66,6 @@ def parse(arguments: list[str], version: str) -> Config:
         runtimes=runtimes,
         debug=found.debug,
         log_level="debug" if found.debug else found.log_level,
+        registry_mirrors=tuple(found.registry_mirror),
+        insecure_registries=tuple(found.insecure_registry),
     )

@@ -54,6 +54,7 @@ from dockerd.images.inspect import Inspector as ImageInspector
 from dockerd.images.list import Lister as ImageLister
 from dockerd.images.load import Loader
 from dockerd.images.pull import Puller
+from dockerd.images.registries import RegistryHosts, parse_settings
 from dockerd.images.remove import Remover as ImageRemover
 from dockerd.images.save import Saver
 from dockerd.images.store import ImageStore
@@ -174,6 +175,8 @@ def _assemble(
     events = EventBus()
     images = ImageStore(containerd)
     transfers = Transfers(containerd)
+    registry_settings = parse_settings(config.registry_mirrors, config.insecure_registries)
+    registries = RegistryHosts(registry_settings, f"{config.exec_root}/hosts.d")
     volumes = VolumeStore(config.data_root)
     store = ContainerStore(config.data_root)
     store.load()
@@ -268,14 +271,14 @@ def _assemble(
         image_lister=ImageLister(images),
         image_inspector=ImageInspector(images),
         image_remover=ImageRemover(images, events),
-        puller=Puller(transfers, events),
+        puller=Puller(transfers, events, registries),
         loader=Loader(transfers, events, _scratch(config.data_root)),
         saver=Saver(images, transfers),
         tagger=Tagger(images, events),
         volumes=volume_service,
         networks=NetworkService(networks),
         events=events,
-        system=SystemService(config, daemon_id, containerd, store, images),
+        system=SystemService(config, daemon_id, containerd, store, images, registry_settings),
         disk_usage=DiskUsage(store, lister, images, volume_service),
     )
     return _Daemon(services=services, supervisor=supervisor, waits=waits, containers=store)

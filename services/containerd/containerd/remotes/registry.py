@@ -1,24 +1,21 @@
-"""The distribution specification, client side: manifests and blobs of one registry, with Bearer and Basic authentication.
+"""The distribution specification, client side: manifests and blobs of one repository, from whichever endpoint has them.
 
-Blocking, for threads; a client keeps one connection per thread and registry.
+Blocking, for threads.
 """
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import logging
-import re
-import ssl
-import threading
 import urllib.parse
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES
+from containerd.remotes.endpoint import Endpoint, FindCredentials
+from containerd.remotes.hosts import Capability, Host
 from containerd.remotes.reference import Reference
 from wire.digest import of as digest_of
 from wire.errors import (
@@ -34,34 +31,37 @@ from wire.oci.image import Descriptor
 
 logger = logging.getLogger(__name__)
 
-_TIMEOUT: Final = 60.0
 _CHUNK: Final = 1 << 18
 _LARGEST_MANIFEST: Final = 8 << 20
-_REDIRECTS: Final = 5
-_DOCKER_HUB: Final = "registry-1.docker.io"
-_CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 _ACCEPT: Final = ", ".join((*sorted(MANIFEST_TYPES), *sorted(INDEX_TYPES), "*/*"))
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A user's name and secret; an empty name with a secret is an identity token."""
-
-    username: str = ""
-    secret: str = ""
+_Found = TypeVar("_Found")
 
 
 class Registry:
-    """One repository of one registry."""
+    """One repository; the endpoints are asked in their order, a failure leads to the next."""
 
-    def __init__(self, reference: Reference, credentials: Callable[[], Credentials | None]) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        hosts: Sequence[Host],
+        credentials: FindCredentials,
+        headers: Mapping[str, str],
+    ) -> None:
+        """``headers`` go to every endpoint. Raises InvalidArgument if no endpoint may be pulled from."""
         self._reference = reference
-        self._credentials = credentials
-        self._host = _DOCKER_HUB if reference.host == "docker.io" else reference.host
-        self._plain = _is_loopback(reference.host)
-        self._local = threading.local()
-        self._authorization: str | None = None
-        self._lock = threading.Lock()
+        registry = "registry-1.docker.io" if reference.host == "docker.io" else reference.host
+        self._endpoints = [
+            Endpoint(
+                host,
+                reference.path,
+                registry=registry if host.authority == registry else reference.host,
+                credentials=credentials,
+                headers=headers,
+            )
+            for host in hosts
+        ]
+        if not self._with(Capability.PULL):
+            raise InvalidArgument(f"no endpoint of {reference.host} may be pulled from")
 
     @property
     def source_labels(self) -> dict[str, str]:
@@ -75,26 +75,45 @@ class Registry:
 
     def manifest(self, target: str, media_type: str = "") -> tuple[Descriptor, bytes]:
         """A manifest or index by tag or digest."""
-        response = self._request("GET", f"/manifests/{target}", {"Accept": media_type or _ACCEPT})
+        # What a tag stands for is not every mirror's to say; a digest can be checked.
+        wanted = Capability.PULL if ":" in target else Capability.RESOLVE
+        return self._first(
+            wanted, f"manifest {target}", lambda each: self._manifest(each, target, media_type)
+        )
+
+    def _manifest(
+        self, endpoint: Endpoint, target: str, media_type: str
+    ) -> tuple[Descriptor, bytes]:
+        response = endpoint.get(f"/manifests/{target}", {"Accept": media_type or _ACCEPT})
         if response.status != HTTPStatus.OK:
             raise self._failure(response, f"manifest {target}")
         body = response.read(_LARGEST_MANIFEST + 1)
         if len(body) > _LARGEST_MANIFEST:
+            endpoint.forget()
             raise InvalidArgument(f"manifest {target} is larger than {_LARGEST_MANIFEST} bytes")
         found = digest_of(body)
         if target.startswith("sha256:") and found != target:
             raise DataLoss(f"manifest {target} has the digest {found}")
         kind = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
-        declared = json.loads(body).get("mediaType") if body[:1] == b"{" else None
+        try:
+            document = json.loads(body)
+        except ValueError:
+            raise InvalidArgument(f"manifest {target} is not JSON") from None
+        declared = document.get("mediaType") if isinstance(document, dict) else None
         # The document's own word counts: the two must not be read as different things.
-        return Descriptor(media_type=declared or kind, digest=found, size=len(body)), body
+        return Descriptor(media_type=str(declared or kind), digest=found, size=len(body)), body
 
     def blob(self, digest: str, offset: int = 0) -> Iterator[bytes]:
         """A blob's bytes from an offset on; a connection that breaks raises Unavailable, and the caller asks again."""
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        response = self._request("GET", f"/blobs/{digest}", headers)
-        if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
-            raise self._failure(response, f"blob {digest}")
+
+        def ask(endpoint: Endpoint) -> tuple[Endpoint, http.client.HTTPResponse]:
+            response = endpoint.get(f"/blobs/{digest}", headers)
+            if response.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+                raise self._failure(response, f"blob {digest}")
+            return endpoint, response
+
+        endpoint, response = self._first(Capability.PULL, f"blob {digest}", ask)
         skip = offset if response.status == HTTPStatus.OK else 0
         try:
             while data := response.read(_CHUNK):
@@ -105,127 +124,31 @@ class Registry:
                 if data:
                     yield data
         except (OSError, http.client.HTTPException) as error:
-            self._forget()
             raise Unavailable(f"blob {digest}: {error}") from error
-
-    # -- one request
-
-    def _request(self, method: str, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        url = f"/v2/{self._reference.path}{path}"
-        response = self._send(method, url, headers)
-        if response.status == HTTPStatus.UNAUTHORIZED:
-            challenge = response.headers.get("WWW-Authenticate") or ""
-            response.read()
-            with self._lock:
-                self._authorization = self._authorize(challenge)
-            response = self._send(method, url, headers)
-        for _ in range(_REDIRECTS):
-            location = response.headers.get("Location")
-            if response.status not in {301, 302, 303, 307, 308} or not location:
-                return response
-            response.read()
-            response = self._follow(urllib.parse.urljoin(self._url(url), location), headers)
-        return response
-
-    def _url(self, path: str) -> str:
-        return f"{'http' if self._plain else 'https'}://{self._host}{path}"
-
-    def _send(self, method: str, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        sent = {"User-Agent": "containerd/2.1.0+dockyard", **headers}
-        if self._authorization:
-            sent["Authorization"] = self._authorization
-        for attempt in (1, 2):
-            connection = self._connection()
-            try:
-                connection.request(method, path, headers=sent)
-                return connection.getresponse()
-            except (OSError, http.client.HTTPException) as error:
-                self._forget()
-                # The first may have been a kept connection that the registry has closed.
-                if attempt == 2:
-                    raise Unavailable(
-                        f'failed to do request: {method.title()} "{self._url(path)}": {error}'
-                    ) from error
-        raise AssertionError("unreachable")
-
-    def _connection(self) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = _connect(self._host, plain=self._plain)
-            self._local.connection = connection
-        return connection
-
-    def _forget(self) -> None:
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
-
-    def _follow(self, url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        """A redirect, mostly to a storage service: never with our credentials, never from https to http."""
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme != "https" and not self._plain:
-            raise PermissionDenied(f"registry redirects to {parts.scheme}://{parts.netloc}")
-        connection = _connect(parts.netloc, plain=parts.scheme == "http")
-        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        try:
-            connection.request("GET", target, headers=headers)
-            return connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"redirect to {parts.netloc}: {error}") from error
-
-    def _authorize(self, challenge: str) -> str | None:
-        scheme, _, rest = challenge.partition(" ")
-        credentials = self._credentials()
-        basic = None
-        if credentials and credentials.username:
-            pair = f"{credentials.username}:{credentials.secret}".encode()
-            basic = f"Basic {base64.b64encode(pair).decode()}"
-        if scheme.lower() == "basic":
-            if basic is None:
-                raise Unauthenticated("no basic auth credentials")
-            return basic
-        if scheme.lower() != "bearer":
-            raise Unauthenticated(f"unknown authentication scheme {scheme!r}")
-        fields = dict(_CHALLENGE.findall(rest))
-        return f"Bearer {self._token(fields, basic, credentials)}"
-
-    def _token(
-        self, fields: dict[str, str], basic: str | None, credentials: Credentials | None
-    ) -> str:
-        realm = urllib.parse.urlsplit(fields.get("realm", ""))
-        if realm.scheme not in {"http", "https"} or (realm.scheme == "http" and not self._plain):
-            raise Unauthenticated(f"token realm {fields.get('realm', '')!r} is not usable")
-        scope = fields.get("scope") or f"repository:{self._reference.path}:pull"
-        query = {"service": fields.get("service", ""), "scope": scope}
-        connection = _connect(realm.netloc, plain=realm.scheme == "http")
-        try:
-            if credentials and credentials.secret and not credentials.username:
-                body = urllib.parse.urlencode(
-                    {
-                        **query,
-                        "grant_type": "refresh_token",
-                        "refresh_token": credentials.secret,
-                        "client_id": "dockyard",
-                    }
-                )
-                kind = {"Content-Type": "application/x-www-form-urlencoded"}
-                connection.request("POST", realm.path, body, kind)
-            else:
-                headers = {"Authorization": basic} if basic else {}
-                connection.request(
-                    "GET", f"{realm.path}?{urllib.parse.urlencode(query)}", headers=headers
-                )
-            response = connection.getresponse()
-            data = response.read(1 << 20)
-        except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"failed to fetch token: {error}") from error
         finally:
-            connection.close()
-        if response.status != HTTPStatus.OK:
-            raise Unauthenticated(f"failed to fetch token: unexpected status {response.status}")
-        document = json.loads(data)
-        return str(document.get("token") or document.get("access_token") or "")
+            if not response.isclosed():
+                endpoint.forget()
+
+    def _with(self, capability: Capability) -> Sequence[Endpoint]:
+        return [each for each in self._endpoints if capability in each.host.capabilities]
+
+    def _first(
+        self, capability: Capability, what: str, ask: Callable[[Endpoint], _Found]
+    ) -> _Found:
+        """The answer of the first endpoint that gives one; else the failure of the last, which is the registry itself."""
+        endpoints = self._with(capability)
+        failure: EngineError = NotFound(f"{what}: no endpoint may be asked: not found")
+        for endpoint in endpoints:
+            try:
+                return ask(endpoint)
+            except EngineError as error:
+                if endpoint is not endpoints[-1]:
+                    logger.info(
+                        "endpoint failed, trying the next",
+                        extra={"endpoint": endpoint.host.authority, "error": str(error)},
+                    )
+                failure = error
+        raise failure
 
     def _failure(self, response: http.client.HTTPResponse, what: str) -> EngineError:
         body = response.read(1 << 16)
@@ -242,14 +165,3 @@ class Registry:
             404: NotFound,
         }
         return kinds.get(response.status, Unavailable)(message)
-
-
-def _connect(host: str, *, plain: bool) -> http.client.HTTPConnection:
-    if plain:
-        return http.client.HTTPConnection(host, timeout=_TIMEOUT)
-    return http.client.HTTPSConnection(host, timeout=_TIMEOUT, context=ssl.create_default_context())
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return name == "localhost" or name.startswith("127.") or name == "[::1]"

@@ -17,8 +17,10 @@ from containerd.gc.collector import Collector
 from containerd.images.labels import tree
 from containerd.images.walk import manifest_of
 from containerd.metadata.leases import LeaseStore
+from containerd.remotes.auth import Credentials
+from containerd.remotes.hosts import find_hosts
 from containerd.remotes.reference import parse
-from containerd.remotes.registry import Credentials, Registry
+from containerd.remotes.registry import Registry
 from containerd.services.records import Records
 from containerd.transfer.archives import ArchiveReader, write_archive
 from containerd.transfer.pull import Puller
@@ -54,7 +56,9 @@ class TransferService:
         exchange: Exchange,
         collector: Collector,
         leases: LeaseStore,
+        hosts_dir: str,
     ) -> None:
+        """``hosts_dir`` has a directory for each registry that is not reached in the plain way, and those of its mirrors."""
         self._content = content
         self._images = images
         self._unpacker = unpacker
@@ -63,6 +67,7 @@ class TransferService:
         self._exchange = exchange
         self._collector = collector
         self._leases = leases
+        self._hosts_dir = hosts_dir
 
     async def transfer(self, request: pb.TransferRequest, _context: Any) -> Empty:
         """Dispatch on the types of source and destination."""
@@ -104,18 +109,21 @@ class TransferService:
         progress: Stream | None,
     ) -> None:
         reference = parse(source.reference)
-        if source.resolver.host_dir:
-            raise NotImplementedYet("registry host directories are not implemented")
-        loop = asyncio.get_running_loop()
-        auth = (
-            self._streams.get(source.resolver.auth_stream) if source.resolver.auth_stream else None
+        resolver = source.resolver
+        hosts = await asyncio.to_thread(
+            find_hosts,
+            reference.host,
+            resolver.host_dir or self._hosts_dir,
+            resolver.default_scheme,
         )
+        loop = asyncio.get_running_loop()
+        auth = self._streams.get(resolver.auth_stream) if resolver.auth_stream else None
 
-        def credentials() -> Credentials | None:
+        def credentials(host: str) -> Credentials | None:
             if auth is None:
                 return None
             return asyncio.run_coroutine_threadsafe(
-                _credentials(auth, reference.host, source.reference), loop
+                _credentials(auth, host, source.reference), loop
             ).result()
 
         def notice(event: str, descriptor: Descriptor, done: int, total: int) -> None:
@@ -123,7 +131,9 @@ class TransferService:
                 progress.send(_progress(event, descriptor, done, total))
 
         async with self._held():
-            target = await self._puller.pull(Registry(reference, credentials), notice)
+            target = await self._puller.pull(
+                Registry(reference, hosts, credentials, dict(resolver.headers)), notice
+            )
             await self._name(destination.name or source.reference, target, dict(destination.labels))
 
     async def _import(

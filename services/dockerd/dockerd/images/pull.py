@@ -10,6 +10,7 @@ from dockerd.events.bus import EventBus
 from dockerd.images.errors import PullDenied, PullNotFound
 from dockerd.images.progress import PullProgress
 from dockerd.images.reference import Reference, parse
+from dockerd.images.registries import RegistryHosts
 from dockerd.images.transfer import Transfers
 from wire.errors import NotFound, PermissionDenied, Unauthenticated
 from wire.gen.containerd.types.transfer import imagestore_pb2, progress_pb2, registry_pb2
@@ -18,9 +19,10 @@ from wire.gen.containerd.types.transfer import imagestore_pb2, progress_pb2, reg
 class Puller:
     """Fetches images from registries."""
 
-    def __init__(self, transfers: Transfers, events: EventBus) -> None:
+    def __init__(self, transfers: Transfers, events: EventBus, registries: RegistryHosts) -> None:
         self._transfers = transfers
         self._events = events
+        self._registries = registries
 
     async def pull(
         self, reference: str, auth: dict[str, str] | None
@@ -46,7 +48,9 @@ class Puller:
     async def _notices(
         self, reference: Reference, auth: dict[str, str] | None
     ) -> AsyncIterator[progress_pb2.Progress]:
-        resolver = registry_pb2.RegistryResolver()
+        resolver = registry_pb2.RegistryResolver(
+            host_dir=await self._registries.directories(reference.host)
+        )
         store = imagestore_pb2.ImageStore(name=reference.full)
         if not auth:
             source = registry_pb2.OCIRegistry(reference=reference.full, resolver=resolver)
@@ -56,7 +60,7 @@ class Puller:
         questions = await self._transfers.stream()
         resolver.auth_stream = questions.name
         source = registry_pb2.OCIRegistry(reference=reference.full, resolver=resolver)
-        answering = asyncio.get_running_loop().create_task(questions.answer(auth))
+        answering = asyncio.get_running_loop().create_task(questions.answer(auth, reference.host))
         try:
             async for notice in self._transfers.run(source, store):
                 yield notice

@@ -19,6 +19,8 @@ from wire.grpc_adapter import error_of
 
 _WINDOW: Final = (1 << 31) - 1
 _LARGEST: Final = 1 << 20
+_HUB: Final = "docker.io"
+_HUB_SERVER: Final = "registry-1.docker.io"
 
 
 class Transfers:
@@ -116,10 +118,15 @@ class ByteStream:
                     await self._call.write(typeurl.pack(update))
                     taken = 0
 
-    async def answer(self, auth: dict[str, str]) -> None:
-        """Answer requests for credentials, for as long as they come."""
+    async def answer(self, auth: dict[str, str], registry: str) -> None:
+        """Answer requests for the credentials of a registry, for as long as they come; its mirrors do not get them."""
+        ours = {registry, _HUB_SERVER} if registry == _HUB else {registry}
         while (message := await self.receive()) is not None:
             if isinstance(message, registry_pb2.AuthRequest):
+                if message.host not in ours:
+                    nothing = registry_pb2.AuthResponse(authType=registry_pb2.NONE)
+                    await self._call.write(typeurl.pack(nothing))
+                    continue
                 token = auth.get("identitytoken")
                 answer = registry_pb2.AuthResponse(
                     authType=registry_pb2.REFRESH if token else registry_pb2.CREDENTIALS,

@@ -15,6 +15,7 @@ from dockerd.config import Config
 from dockerd.containerd_client.client import Containerd
 from dockerd.containers.model import now
 from dockerd.containers.store import ContainerStore
+from dockerd.images.registries import RegistrySettings
 from dockerd.images.store import ImageStore
 from wire.errors import EngineError
 from wire.gen.containerd.services.version.v1 import version_pb2
@@ -32,12 +33,14 @@ class SystemService:
         containerd: Containerd,
         containers: ContainerStore,
         images: ImageStore,
+        registries: RegistrySettings,
     ) -> None:
         self._config = config
         self._containerd = containerd
         self._id = daemon_id
         self._containers = containers
         self._images = images
+        self._registries = registries
 
     async def version(self) -> dict[str, Any]:
         """GET /version; without containerd's part while that is away."""
@@ -129,14 +132,18 @@ class SystemService:
             "RegistryConfig": {
                 "IndexConfigs": {
                     "docker.io": {
-                        "Mirrors": [],
+                        "Mirrors": list(self._registries.mirrors),
                         "Name": "docker.io",
                         "Official": True,
                         "Secure": True,
-                    }
+                    },
+                    **{
+                        host: {"Mirrors": [], "Name": host, "Official": False, "Secure": False}
+                        for host in self._registries.insecure_hosts
+                    },
                 },
-                "InsecureRegistryCIDRs": ["127.0.0.0/8", "::1/128"],
-                "Mirrors": [],
+                "InsecureRegistryCIDRs": list(self._registries.networks),
+                "Mirrors": list(self._registries.mirrors),
             },
             "NCPU": os.cpu_count(),
             "MemTotal": memory,

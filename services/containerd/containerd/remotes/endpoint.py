@@ -1,0 +1,181 @@
+"""One endpoint of a registry: connections, TLS, authentication, redirects.
+
+Blocking, for threads; a connection is kept for each thread.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import ssl
+import threading
+import urllib.parse
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from containerd.remotes.auth import Credentials, authorize
+from containerd.remotes.hosts import Host
+from wire.errors import InvalidArgument, PermissionDenied, Unavailable
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT: Final = 60.0
+_REDIRECTS: Final = 5
+_MOVED: Final = frozenset({301, 302, 303, 307, 308})
+_AGENT: Final = "containerd/2.1.0+dockyard"
+# How a server that speaks plain HTTP looks to a TLS client.
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+
+# The credentials for a host, or None.
+FindCredentials = Callable[[str], Credentials | None]
+
+
+class Endpoint:
+    """Requests to one endpoint about one repository."""
+
+    def __init__(
+        self,
+        host: Host,
+        repository: str,
+        *,
+        registry: str,
+        credentials: FindCredentials,
+        headers: Mapping[str, str],
+    ) -> None:
+        """``registry`` is the host of the reference: another one is told it, as a mirror of several registries needs."""
+        self.host = host
+        self._repository = repository
+        self._query = {} if host.authority == registry else {"ns": registry}
+        self._credentials = credentials
+        self._headers = {"User-Agent": _AGENT, **headers, **dict(host.headers)}
+        self._plain = host.scheme == "http"
+        self._local = threading.local()
+        self._authorization: str | None = None
+        self._lock = threading.Lock()
+
+    def get(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """The answer to a GET below the repository, whatever its status but 401 and redirects.
+
+        Raises Unavailable, Unauthenticated, PermissionDenied.
+        """
+        query = f"?{urllib.parse.urlencode(self._query)}" if self._query else ""
+        target = f"{self.host.path}/{self._repository}{path}{query}"
+        response = self._send(target, headers)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            challenge = response.headers.get("WWW-Authenticate") or ""
+            response.read()
+            with self._lock:
+                self._authorization = authorize(
+                    challenge,
+                    self._credentials(self.host.authority),
+                    f"repository:{self._repository}:pull",
+                    plain=self._plain,
+                    connect=self._connect,
+                )
+            response = self._send(target, headers)
+        url = self._url(target)
+        for _ in range(_REDIRECTS):
+            location = response.headers.get("Location")
+            if response.status not in _MOVED or not location:
+                return response
+            response.read()
+            url = urllib.parse.urljoin(url, location)
+            response = self._follow(url, headers)
+        return response
+
+    def forget(self) -> None:
+        """Close this thread's connection: the last answer was not read to its end."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _url(self, target: str) -> str:
+        return f"{'http' if self._plain else 'https'}://{self.host.authority}{target}"
+
+    def _send(self, target: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        sent = {**self._headers, **headers}
+        if self._authorization:
+            sent["Authorization"] = self._authorization
+        failure: Exception | None = None
+        for _ in range(3):
+            kept = getattr(self._local, "connection", None)
+            connection = kept or self._connect(self.host.authority, self._plain)
+            self._local.connection = connection
+            try:
+                connection.request("GET", target, headers=sent)
+                return connection.getresponse()
+            except ssl.SSLError as error:
+                self.forget()
+                failure = error
+                if not self.host.plain_fallback or self._plain or error.reason not in _NO_TLS:
+                    break
+                self._plain = True
+            except (OSError, http.client.HTTPException) as error:
+                self.forget()
+                failure = error
+                # A kept connection may have been closed by the registry meanwhile.
+                if kept is None:
+                    break
+        raise Unavailable(
+            f'failed to do request: Get "{self._url(target)}": {failure}'
+        ) from failure
+
+    def _follow(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """A redirect, mostly to a storage service: no credentials for another host, never from https to http."""
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme != "https" and not (self._plain and parts.scheme == "http"):
+            raise PermissionDenied(f"registry redirects to {parts.scheme}://{parts.netloc}")
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        if parts.netloc == self.host.authority and (parts.scheme == "http") == self._plain:
+            return self._send(target, headers)
+        connection = self._connect(parts.netloc, parts.scheme == "http")
+        try:
+            connection.request("GET", target, headers={"User-Agent": _AGENT, **headers})
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(f"redirect to {parts.netloc}: {error}") from error
+
+    def _connect(self, authority: str, plain: bool) -> http.client.HTTPConnection:  # noqa: FBT001 - a callback
+        own = authority == self.host.authority
+        timeout = min(_TIMEOUT, self.host.dial_timeout) if own else _TIMEOUT
+        if plain:
+            connection: http.client.HTTPConnection = _Connection(authority, timeout=timeout)
+        else:
+            context = _tls(self.host) if own else ssl.create_default_context()
+            connection = _SecureConnection(authority, timeout=timeout, context=context)
+        return connection
+
+
+class _Connection(http.client.HTTPConnection):
+    """The given time is for the connection; answers may take longer."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(_TIMEOUT)
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(_TIMEOUT)
+
+
+def _tls(host: Host) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if host.skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        for path in host.ca:
+            context.load_verify_locations(path)
+        for certificate, key in host.client:
+            context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        names = ", ".join(os.path.basename(each) for each in (*host.ca, *sum(host.client, ())))
+        raise InvalidArgument(
+            f"certificates of {host.authority} ({names}) cannot be used: {error}"
+        ) from error
+    return context
