@@ -70,7 +70,7 @@ def test_plain_http_on_loopback_needs_no_setting(
     _pull(containerd, name)
     assert containerd.ctr("images", "ls", "-q") == name
     assert "complete (3/3)" in containerd.ctr("images", "check")
-    digest = containerd.ctr("images", "ls").split()[-4]
+    digest = containerd.ctr("images", "ls").splitlines()[1].split()[2]
     info = next(line for line in containerd.ctr("content", "ls").splitlines() if digest in line)
     assert "containerd.io/distribution.source.localhost=plain" in info
 
