@@ -114,6 +114,26 @@ def test_up_takes_over_from_a_killed_supervisor(own: Stack) -> None:
     assert own.docker("exec", name, "echo", "supervised") == "supervised"
 
 
+@pytest.mark.parametrize("name", ["with a space", "with-\u00fcml\u00e4ut", "long" * 40])
+def test_root_may_have_any_usual_name(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    try:
+        up = _dockyard("up", "--root", root)
+        assert "Hello from Dockyard!" in up.stdout, up.stderr
+    finally:
+        clean = _dockyard("clean", "--root", root)
+    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "", "")
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("character", [":", ",", "\\"])
+def test_root_that_overlayfs_cannot_name_is_refused(tmp_path: Path, character: str) -> None:
+    refused = _dockyard("up", "--root", tmp_path / f"a{character}b")
+    assert refused.returncode == 1
+    assert "will not do" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_down_leaves_the_sockets_of_others_alone() -> None:
     root = Path(tempfile.mkdtemp(prefix="dockyard-foreign-"))
     try:

@@ -44,9 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.verb == "serve") != (options.service is not None):
         parser.error("serve, and only serve, takes the name of a service")
-    stack = stack_at(options.root)
     bin_dir = options.bin or os.path.dirname(os.path.realpath(sys.argv[0]))
     try:
+        stack = stack_at(options.root)
         if options.verb == "up":
             _up(stack, bin_dir, options.hello or f"{bin_dir}/../hello")
         elif options.verb == "down":
@@ -229,6 +229,7 @@ def _clean(stack: Stack, bin_dir: str) -> None:
     ):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+    leftovers.remove_shared_folders(stack)
     if stack.root is not None:
         # ROOT itself stays if anything of the user's is in it.
         for directory in (f"{stack.root}/run", stack.root):

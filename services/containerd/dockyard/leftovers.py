@@ -88,6 +88,17 @@ def _unmount(path: str) -> None:
     libc.umount2(os.fsencode(path), _MNT_DETACH)
 
 
+def remove_shared_folders(stack: Stack) -> None:
+    """What all stacks share goes with the last one; the folders of any other keep it."""
+    shared = os.path.dirname(stack.control_dir)
+    with contextlib.suppress(OSError):
+        if os.listdir(shared) == [os.path.basename(_RUNTIME_ROOT)]:
+            for namespace in os.listdir(_RUNTIME_ROOT):
+                os.rmdir(f"{_RUNTIME_ROOT}/{namespace}")
+            os.rmdir(_RUNTIME_ROOT)
+            os.rmdir(shared)
+
+
 def _remove_cgroups(*names: str) -> None:
     """The parent of containers' cgroups goes with the last stack that uses it."""
     with contextlib.suppress(OSError):

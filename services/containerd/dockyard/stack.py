@@ -9,8 +9,10 @@ from ipaddress import IPv4Network
 from typing import Final
 
 from wire.addresses import SOCKET_PATH_LIMIT
+from wire.errors import InvalidArgument
 
 _CONTROL_DIR: Final = "/run/dockyard"
+_UNNAMEABLE: Final = (":", ",", "\\")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,14 @@ class Stack:
 
 
 def stack_at(root: str | None) -> Stack:
-    """The stack below ``root`` (absolute or relative, of any length), or the one on the default paths."""
+    """The stack below ``root`` (absolute or relative, of any length), or the one on the default paths.
+
+    Raises InvalidArgument for a root that the options of an overlay mount cannot name.
+    """
+    if root and any(character in root for character in _UNNAMEABLE):
+        raise InvalidArgument(
+            f"ROOT {root!r}: a path with one of {' '.join(_UNNAMEABLE)} will not do"
+        )
     if not root:
         return Stack(
             root=None,
