@@ -93,7 +93,7 @@ def test_cve_2024_21626_a_waiting_process_holds_nothing_of_the_host(
 def test_cve_2024_21626_no_working_directory_through_a_descriptor(
     box: Box, leaked: tuple[int, ...], form: str
 ) -> None:
-    for number in range(65):
+    for number in range(65) if form == "/proc/self/fd/{}" else (*range(12), *leaked):
         (box.rootfs / f"link-{number}").symlink_to(f"/proc/self/fd/{number}")
         box.process["cwd"] = form.format(number)
         box.process["args"] = ["sh", "-c", "pwd -P; ls /proc/self/cwd/"]
@@ -114,7 +114,7 @@ def test_cve_2024_21626_nor_through_another_magic_link(box: Box, where: str) -> 
 
 def test_cve_2024_21626_nor_for_an_additional_process(box: Box, leaked: tuple[int, ...]) -> None:
     box.start("sleep", "1000")
-    for number in range(65):
+    for number in (*range(16), *leaked):
         document = {**copy.deepcopy(box.process), "args": ["pwd"], "cwd": f"/proc/self/fd/{number}"}
         path = box.directory / "process.json"
         path.write_text(json.dumps(document))
