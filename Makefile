@@ -145,3 +145,16 @@ down: ## Stop the daemons; containers go on
 
 clean: ## Remove the stack: containers, daemons, data
 	$(BIN)/dockyard clean $(if $(ROOT),--root "$(ROOT)")
+
+bench-runtime: setup runtime-build ## The runtime beside Debian's runc and crun, writes BENCHMARKS.md; needs root
+	@missing=(); for each in runc crun; do command -v "$$each" >/dev/null || missing+=("$$each"); done; \
+	command -v busybox >/dev/null || missing+=(busybox-static); \
+	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
+	$(PY) -m tests.bench.runtime --write BENCHMARKS.md
+
+test-cgroup2: setup runtime-build ## The runtime on a host with cgroup v2 alone: a User-Mode Linux kernel; needs root
+	@command -v linux.uml >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends user-mode-linux; }
+	$(PY) -m tests.cgroup2.boot
+
+fuzz-runtime: ## Damage config.json and state.json for a minute (FOR=seconds) and have the runtime read them
+	cd services/runtime && $(CARGO) run -q --release --locked -p fuzz -- $(or $(FOR),60)
