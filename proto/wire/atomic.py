@@ -21,8 +21,13 @@ def sync_directory(path: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
-    """Replace ``path`` with ``data``: a reader, or a crash, sees the old content or the new, never a mixture."""
+def write_atomic(
+    path: str | os.PathLike[str], data: bytes, mode: int = 0o600, *, durable: bool = True
+) -> None:
+    """Replace ``path`` with ``data``: a reader, or a crash, sees the old content or the new, never a mixture.
+
+    Without ``durable`` only the crash of a process is meant: for what does not outlive the machine's power anyway.
+    """
     target = os.fspath(path)
     # The pid keeps two processes apart; two threads of one process do not write the same record.
     temporary = f"{target}.{os.getpid()}.tmp"
@@ -34,14 +39,16 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -
         while view:
             view = view[os.write(descriptor, view) :]
         os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     except BaseException:
         os.unlink(temporary)
         raise
     finally:
         os.close(descriptor)
     os.rename(temporary, target)
-    sync_directory(os.path.dirname(target) or ".")
+    if durable:
+        sync_directory(os.path.dirname(target) or ".")
 
 
 class FileLock:

@@ -178,3 +178,9 @@ def test_signal_ends_run_with_its_number(stack: Stack) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 21
     process.stdout.close()
+
+
+def test_dockerd_follows_containerds_events(stack: Stack) -> None:
+    """A refused subscription would be survived by asking again and again, and nobody would notice."""
+    assert stack.docker("run", "--rm", "busybox", "echo", "x") == "x"
+    assert "containerd is away" not in (stack.root / "log" / "dockerd.log").read_text()

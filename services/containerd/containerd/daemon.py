@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -166,6 +167,8 @@ async def serve(config: Config) -> None:
         os.rename(fresh, config.address)
         stack.push_async_callback(server.stop, _GRACE)
         collector.schedule()
+        # What is alive now lives for ever: Python's collector need not look at it again and again.
+        gc.freeze()
         _notify_ready(notify)
         logger.info("serving", extra={"address": config.address})
         await stop.wait()

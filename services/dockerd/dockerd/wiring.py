@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -112,6 +113,8 @@ async def serve(config: Config) -> None:
         # Without it the daemon would answer and know nothing: better a fresh start under the supervisor.
         reconciling.add_done_callback(lambda _: stop.set())
         stack.push_async_callback(_cancelled, reconciling)
+        # What is alive now lives for ever: the collector need not look at it again and again.
+        gc.freeze()
         kept.ready()
         logger.info("serving", extra={"hosts": ",".join(config.hosts)})
         await stop.wait()

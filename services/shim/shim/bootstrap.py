@@ -60,8 +60,8 @@ def start(request: Request) -> Started:
     os.makedirs(request.socket_dir, mode=0o700, exist_ok=True)
     pid = _serving(path) or _fork(path, request)
     address = f"unix://{path}"
-    write_atomic(f"{request.bundle}/shim.pid", str(pid).encode(), 0o644)
-    write_atomic(f"{request.bundle}/address", address.encode(), 0o644)
+    write_atomic(f"{request.bundle}/shim.pid", str(pid).encode(), 0o644, durable=False)
+    write_atomic(f"{request.bundle}/address", address.encode(), 0o644, durable=False)
     return Started(address, pid)
 
 

@@ -76,7 +76,10 @@ class Process:
         return f"{self.bundle}/{name}"
 
     def record_exit(self, ended: Exit) -> None:
-        """Write the exit durably, before anybody hears of it."""
+        """Write the exit durably, before anybody hears of it.
+
+        An exec's is there after the death of every process, but not after that of the machine, which no asker outlives.
+        """
         self.exit = ended
         document = {
             "pid": self.pid,
@@ -85,7 +88,9 @@ class Process:
             "oom_killed": self.oom_killed,
         }
         try:
-            write_atomic(self.record_path, json.dumps(document).encode())
+            write_atomic(
+                self.record_path, json.dumps(document).encode(), durable=not self.exec_id
+            )
         except FileNotFoundError:
             # The bundle is gone already (a forced delete): there is nobody to tell.
             return

@@ -272,7 +272,7 @@ class ShimStarter:
         self, program: str, namespace: str, container_id: str, bundle: str, options: bytes
     ) -> Shim:
         """Start a shim by its program, by the standard contract."""
-        write_atomic(f"{bundle}/{_PROGRAM_FILE}", program.encode(), 0o600)
+        write_atomic(f"{bundle}/{_PROGRAM_FILE}", program.encode(), 0o600, durable=False)
         self._logs[bundle] = ShimLog(bundle)
         command = [*self._command(bundle, namespace, container_id), "start"]
         if self._cgroup_files:
@@ -285,8 +285,10 @@ class ShimStarter:
         shim = _answer(done.stdout, program)
         address = f"unix://{shim.address}"
         document = {"version": shim.version, "address": address, "protocol": "ttrpc"}
-        write_atomic(f"{bundle}/bootstrap.json", json.dumps(document).encode(), 0o644)
-        write_atomic(f"{bundle}/address", address.encode(), 0o644)
+        write_atomic(
+            f"{bundle}/bootstrap.json", json.dumps(document).encode(), 0o644, durable=False
+        )
+        write_atomic(f"{bundle}/address", address.encode(), 0o644, durable=False)
         return shim
 
 

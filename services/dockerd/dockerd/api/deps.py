@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -77,10 +77,11 @@ class Services:
 
 
 def _service(name: str) -> Any:
-    def find(request: Request) -> Any:
+    # Not a plain function: FastAPI would run it in a thread, for each request anew.
+    async def find(request: Request) -> Any:
         return getattr(request.app.state.services, name)
 
-    found: Callable[[Request], Any] = find
+    found: Callable[[Request], Awaitable[Any]] = find
     return Depends(found)
 
 

@@ -23,6 +23,8 @@ class Server(uvicorn.Server):
                 access_log=access_log,
                 lifespan="off",
                 server_header=False,
+                # Nobody stands before us: an X-Forwarded-For is the client's invention.
+                proxy_headers=False,
                 date_header=True,
                 timeout_keep_alive=300,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,13 +18,17 @@ from wire.gen.containerd.services.containers.v1 import containers_pb2 as contain
 from wire.gen.containerd.services.events.v1 import events_pb2
 from wire.gen.containerd.services.snapshots.v1 import snapshots_pb2 as snapshots
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2 as tasks
-from wire.gen.containerd.types import event_pb2
+from wire.gen.containerd.types import event_pb2, mount_pb2
 from wire.gen.containerd.types.runc.options import oci_pb2
 from wire.gen.containerd.types.task import task_pb2
 
 RUNTIME: Final = "io.containerd.dockyard.v1"
 _SNAPSHOTTER: Final = "overlayfs"
 _OPTIONS_URL: Final = "containerd.runc.v1.Options"
+
+
+# Type, source and options, as containerd's Mount message.
+Mount = tuple[str, str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +68,28 @@ class Tasks:
 
     # -- snapshots
 
-    async def prepare(self, key: str, parent: str) -> None:
-        """A writable snapshot that stays although no container refers to it yet."""
+    async def prepare(self, key: str, parent: str) -> list[Mount]:
+        """A writable snapshot that stays although no container refers to it yet; how to mount it."""
         request = snapshots.PrepareSnapshotRequest(
             snapshotter=_SNAPSHOTTER,
             key=key,
             parent=parent,
             labels={"containerd.io/gc.root": "dockerd"},
         )
-        await self._containerd.call(
+        response = await self._containerd.call(
             "snapshots.v1.Snapshots", "Prepare", request, snapshots.PrepareSnapshotResponse
         )
+        return _mounts(response.mounts)
 
-    async def mounts(self, key: str) -> list[tuple[str, str, list[str]]]:
-        """Type, source and options of a snapshot's mounts."""
+    async def mounts(self, key: str) -> list[Mount]:
+        """How to mount a snapshot."""
         response = await self._containerd.call(
             "snapshots.v1.Snapshots",
             "Mounts",
             snapshots.MountsRequest(snapshotter=_SNAPSHOTTER, key=key),
             snapshots.MountsResponse,
         )
-        return [(each.type, each.source, list(each.options)) for each in response.mounts]
+        return _mounts(response.mounts)
 
     async def usage(self, key: str) -> int:
         """The bytes that a snapshot itself takes."""
@@ -328,3 +333,7 @@ class Tasks:
                     yield TaskEvent("oom", event.container_id, event.container_id, None)
                 case _:
                     continue
+
+
+def _mounts(messages: Iterable[mount_pb2.Mount]) -> list[Mount]:
+    return [(each.type, each.source, list(each.options)) for each in messages]

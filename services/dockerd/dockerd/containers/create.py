@@ -88,7 +88,7 @@ class Creator:
                 container.config, container.host, self._volumes, self._store
             )
             os.mkdir(container.directory, 0o710)
-            await self._tasks.prepare(container_id, image.top)
+            container.layers = await self._tasks.prepare(container_id, image.top)
             container.save()
         except BaseException:
             self._store.release(container.name)

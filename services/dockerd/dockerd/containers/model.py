@@ -60,6 +60,9 @@ class Container:
     removing: bool = False
     removing_volumes: bool = False
     held: bool = False
+    torn_down: bool = False
+    # How to mount its snapshot, which never changes; None until containerd was asked.
+    layers: list[tuple[str, str, list[str]]] | None = None
 
     _RECORDED: ClassVar[tuple[str, ...]] = (
         "container_id", "name", "created", "image", "image_name", "top", "config", "host", "networking", "path", "args",
@@ -89,10 +92,13 @@ class Container:
         return str((self.host.get("LogConfig") or {}).get("Type") or "json-file")
 
     def save(self) -> None:
-        """Record it, durably."""
+        """Record it, durably; with ``--rm`` not beyond the machine's power, because then it is gone in any case."""
         document = {name: getattr(self, name) for name in self._RECORDED}
         document["state"] = self.state.document()
-        write_atomic(f"{self.directory}/config.v2.json", json.dumps(document).encode())
+        durable = not self.host.get("AutoRemove")
+        write_atomic(
+            f"{self.directory}/config.v2.json", json.dumps(document).encode(), durable=durable
+        )
 
     @classmethod
     def load(cls, directory: str) -> Container:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import Final
 
-from dockerd.containerd_client.tasks import Tasks
+from dockerd.containerd_client.tasks import Mount, Tasks
 from dockerd.containers.model import Container
 from dockerd.linux import mounts as linux_mounts
 from wire.errors import EngineError
@@ -32,7 +32,7 @@ class RootFilesystems:
     async def mount(self, container: Container) -> str:
         """Mount the snapshot; the path. Raises EngineError kinds, OSError."""
         merged = self.path(container)
-        mounts = await self._tasks.mounts(container.container_id)
+        mounts = await self._mounts(container)
         os.makedirs(merged, mode=0o711, exist_ok=True)
         _detach(merged)
         for kind, source, options in mounts:
@@ -47,6 +47,11 @@ class RootFilesystems:
             linux_mounts.mount(source, merged, kind, flags, ",".join(data) or None)
         return merged
 
+    async def _mounts(self, container: Container) -> list[Mount]:
+        if container.layers is None:
+            container.layers = await self._tasks.mounts(container.container_id)
+        return container.layers
+
     def unmount(self, container: Container) -> None:
         """Harmless for one that is not mounted."""
         merged = self.path(container)
@@ -57,7 +62,7 @@ class RootFilesystems:
     async def layers(self, container: Container) -> tuple[list[str], str, str] | None:
         """Lower directories, upper and work directory of its snapshot; None if there is none."""
         try:
-            mounts = await self._tasks.mounts(container.container_id)
+            mounts = await self._mounts(container)
         except EngineError:
             return None
         found = {"lowerdir": "", "upperdir": "", "workdir": ""}

@@ -99,6 +99,7 @@ class Starter:
 
     async def _launch(self, container: Container) -> None:
         async with contextlib.AsyncExitStack() as undo:
+            container.torn_down = False
             undo.push_async_callback(self._teardown.run, container)
             merged, attachment = await asyncio.gather(
                 self._rootfs.mount(container),
@@ -108,7 +109,8 @@ class Starter:
             shm.prepare(container)
             mount_table.prepare(container)
             spec = self._specs.write(container, merged, attachment)
-            await asyncio.to_thread(copy_up, merged, container.mounts, self._volumes)
+            if container.mounts:
+                await asyncio.to_thread(copy_up, merged, container.mounts, self._volumes)
             try:
                 pid = await self._create_task(container, spec)
                 await self._attacher.deliver(container)

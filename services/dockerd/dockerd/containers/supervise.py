@@ -174,6 +174,7 @@ class Supervisor:
             container.save()
         elif not container.running and (found is not None or self._teardown.is_due(container)):
             # Of a start, or of an end, that was cut short.
+            container.torn_down = False
             await self._teardown.run(container)
 
     async def sweep(self) -> None:

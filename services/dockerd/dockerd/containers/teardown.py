@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from dockerd.containerd_client.tasks import Tasks
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Teardown:
-    """Task, endpoints and mount; each step is harmless when repeated."""
+    """Task, endpoints and mount; each step is harmless when repeated, and done once after each start."""
 
     def __init__(
         self,
@@ -37,14 +38,22 @@ class Teardown:
     async def run(self, container: Container) -> None:
         """Take everything away; failures are logged, and the next reconciliation tries again."""
         container_id = container.container_id
+        if container.torn_down:
+            return
         attachment = self._networks.attachment(container_id)
-        for step in (self._tasks.delete, self._networks.detach):
-            try:
-                await step(container_id)
-            except (EngineError, OSError) as error:
-                logger.warning(
-                    "clean-up failed", extra={"container": container_id, "error": str(error)}
-                )
+        steps = (self._tasks.delete(container_id), self._networks.detach(container_id))
+        failures = [
+            failure
+            for failure in await asyncio.gather(*steps, return_exceptions=True)
+            if isinstance(failure, BaseException)
+        ]
+        for failure in failures:
+            if not isinstance(failure, EngineError | OSError):
+                raise failure
+            logger.warning(
+                "clean-up failed", extra={"container": container_id, "error": str(failure)}
+            )
+        container.torn_down = not failures
         self._announcer.say_network(container, "disconnect", attachment)
         shm.remove(container)
         mount_table.remove(container)

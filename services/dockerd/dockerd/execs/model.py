@@ -22,6 +22,7 @@ class Exec:
     pid: int = 0
     exit_code: int | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def terminal(self) -> bool:

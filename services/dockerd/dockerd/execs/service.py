@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -29,6 +30,8 @@ from dockerd.spec import process
 from wire.errors import Conflict, EngineError, InvalidArgument
 
 _LOST: Final = 137
+# Seconds. An event takes about a thousandth.
+_EVENT_DELAY: Final = 0.01
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
 
@@ -201,6 +204,7 @@ class ExecService:
         if found is not None:
             found.running = False
             found.exit_code = ended.status
+            found.ended.set()
             # Before containerd forgets it.
             self._record(found)
             self._event(found, "exec_die", {"exitCode": str(ended.status), "execID": exec_id})
@@ -210,6 +214,11 @@ class ExecService:
         """Ask containerd how an exec stands: the event of its end may still be on its way."""
         if found.started:
             await found.settled.wait()
+        if found.running:
+            # Who has seen the stream's end asks at once, and the event is on its way: cheaper than a question.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EVENT_DELAY):
+                    await found.ended.wait()
         if found.running:
             with contextlib.suppress(EngineError):
                 state = await self._tasks.state(found.container.container_id, found.exec_id)
