@@ -88,9 +88,7 @@ class Process:
             "oom_killed": self.oom_killed,
         }
         try:
-            write_atomic(
-                self.record_path, json.dumps(document).encode(), durable=not self.exec_id
-            )
+            write_atomic(self.record_path, json.dumps(document).encode(), durable=not self.exec_id)
         except FileNotFoundError:
             # The bundle is gone already (a forced delete): there is nobody to tell.
             return
