@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
-from tests.support.stack import BIN, Done
+from tests.support.stack import BIN, CLONE, Done
 
 from wire.gen.containerd.services.containers.v1 import containers_pb2, containers_pb2_grpc
 from wire.gen.containerd.services.content.v1 import content_pb2, content_pb2_grpc
@@ -35,6 +37,7 @@ class Containerd:
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    program: tuple[str | Path, ...] = (BIN / "containerd",)
     process: subprocess.Popen[bytes] | None = None
     _channel: grpc.Channel | None = None
 
@@ -55,7 +58,7 @@ class Containerd:
             notify.settimeout(30)
             self.process = subprocess.Popen(
                 [
-                    BIN / "containerd",
+                    *self.program,
                     *("--root", self.root / "data", "--state", self.root / "state"),
                     *("--address", self.address, "-l", "debug", *self.flags),
                 ],
@@ -63,6 +66,7 @@ class Containerd:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=CLONE,
             )
             assert notify.recv(100) == b"READY=1", (self.root / "log").read_text()
 
@@ -90,16 +94,32 @@ class Containerd:
         return self._channel
 
     def call(self, *words: str | Path, stdin: bytes | None = None, timeout: float = 40) -> Done:
-        """One ctr command, whatever its exit status."""
-        done = subprocess.run(
+        """One ctr command, whatever its exit status; it is killed if the daemon dies, which it would wait for."""
+        client = subprocess.Popen(
             ["ctr", "--address", self.address, *words],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             cwd=self.root,
         )
-        return Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode())
+        watcher = threading.Thread(target=self._end_with_daemon, args=(client,), daemon=True)
+        watcher.start()
+        try:
+            out, err = client.communicate(stdin, timeout)
+        finally:
+            client.kill()
+        return Done(client.returncode, out.decode(errors="replace"), err.decode())
+
+    def _end_with_daemon(self, client: subprocess.Popen[bytes]) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            daemon, command = os.pidfd_open(self.process.pid), os.pidfd_open(client.pid)
+            try:
+                if daemon in select.select([daemon, command], [], [])[0]:
+                    client.kill()
+            finally:
+                os.close(daemon)
+                os.close(command)
 
     def ctr(self, *words: str | Path, **options: Any) -> str:
         """One ctr command that must succeed; its output without the last newline."""
@@ -125,6 +145,13 @@ class Containerd:
         where = (("containerd-namespace", "default"),)
         leases.Create(leases_pb2.CreateRequest(id="collect"), metadata=where)
         leases.Delete(leases_pb2.DeleteRequest(id="collect", sync=True), metadata=where)
+
+    def empty_leases(self) -> None:
+        """End the leases of the default namespace."""
+        stub = leases_pb2_grpc.LeasesStub(self.channel)
+        where = (("containerd-namespace", "default"),)
+        for lease in stub.List(leases_pb2.ListRequest(), metadata=where).leases:
+            stub.Delete(leases_pb2.DeleteRequest(id=lease.id), metadata=where)
 
     def empty(self) -> None:
         """Remove the containers, images and leases of all namespaces, and collect what they leave."""

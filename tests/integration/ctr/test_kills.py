@@ -1,0 +1,185 @@
+"""`kill -9` of containerd between the steps of pull, import, upload and collection: done or undone, and nothing left."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from tests.integration.ctr.test_mirrors import _pull
+from tests.support.containerd import OURS, Containerd, running_containerd
+from tests.support.images import busybox_layer, docker_archive, layer
+from tests.support.registry import Registry
+
+# How many of the steps of an operation are tried; the slow run tries all.
+SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that changes what the daemon keeps; ``image`` is the name that it makes, if it makes one."""
+
+    run: Callable[[Containerd], object]
+    image: str = ""
+
+
+def _archive() -> bytes:
+    return docker_archive("docker.io/library/killed:1", [busybox_layer(), layer({"a": b"1"})])
+
+
+@pytest.fixture(scope="module")
+def operations(
+    registry: Registry, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Operation]:
+    path = tmp_path_factory.mktemp("archive") / "image.tar"
+    path.write_bytes(_archive())
+    name = registry.push(_archive(), "killed:1")
+
+    def create_and_remove(containerd: Containerd) -> None:
+        containerd.ctr("snapshots", "prepare", "work")
+        containerd.ctr("snapshots", "commit", "--", "done", "work")
+        containerd.ctr("snapshots", "rm", "done")
+
+    def collect(containerd: Containerd) -> None:
+        containerd.ctr("images", "import", path)
+        containerd.ctr("images", "rm", "--sync", "docker.io/library/killed:1")
+
+    return {
+        "transfer pull": Operation(lambda containerd: _pull(containerd, name), name),
+        "ctr pull": Operation(
+            lambda containerd: containerd.ctr("images", "pull", "--plain-http", name), name
+        ),
+        "import": Operation(
+            lambda containerd: containerd.ctr("images", "import", path),
+            "docker.io/library/killed:1",
+        ),
+        "snapshots": Operation(create_and_remove),
+        "collection": Operation(collect),
+    }
+
+
+NAMES = ["transfer pull", "ctr pull", "import", "snapshots", "collection"]
+
+
+@contextlib.contextmanager
+def _daemon() -> Iterator[Containerd]:
+    if shutil.which("ctr") is None or os.geteuid() != 0:
+        pytest.skip("needs root and Debian's ctr")
+    with running_containerd(Path(tempfile.mkdtemp(prefix="dockyard-kill-"))) as daemon:
+        yield daemon
+
+
+def _mortal(daemon: Containerd, number: int) -> None:
+    daemon.end(signal.SIGKILL)
+    whole = daemon.program
+    daemon.program = (
+        *(sys.executable, "-m", "tests.support.mortal"),
+        *(str(daemon.root / "steps"), str(number)),
+    )
+    daemon.flags = ("--shim-dir", str(whole[0]).rpartition("/")[0])
+    try:
+        daemon.start()
+    finally:
+        daemon.program = whole
+
+
+def _steps(operation: Operation) -> int:
+    """How many changes of state the operation makes."""
+    with _daemon() as daemon:
+        _mortal(daemon, 0)
+        operation.run(daemon)
+        daemon.end(signal.SIGKILL)
+        count = len((daemon.root / "steps").read_text().splitlines())
+        daemon.start()
+    return count
+
+
+def _check(daemon: Containerd, operation: Operation) -> None:
+    """What is recorded is there and whole, and what is there is recorded."""
+    for digest in daemon.blobs():
+        path = daemon.root / "data/content/blobs" / digest.replace(":", "/")
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name, digest
+    listed = set(daemon.ctr("content", "ls", "-q").split())
+    assert listed <= daemon.blobs()
+    if operation.image in daemon.ctr("images", "ls", "-q").split():
+        missing = [
+            line
+            for line in daemon.ctr("images", "check").splitlines()[1:]
+            if "complete" not in line
+        ]
+        assert missing == []
+    # The leases of a client that was cut off hold for a day; without them all must be what an image refers to.
+    daemon.empty_leases()
+    daemon.collect()
+    assert set(daemon.ctr("content", "ls", "-q").split()) == daemon.blobs()
+    snapshots = daemon.ctr("snapshots", "ls").splitlines()[1:]
+    assert len(daemon.directories()) == len(snapshots)
+    assert all(line.split()[-1] in {"Committed", "Active"} for line in snapshots)
+    assert daemon.uploads() == set()
+
+
+def _killed_at(operation: Operation, number: int) -> None:
+    with _daemon() as daemon:
+        _mortal(daemon, number)
+        with contextlib.suppress(AssertionError, grpc.RpcError):
+            operation.run(daemon)
+        assert daemon.process is not None
+        with contextlib.suppress(Exception):
+            daemon.process.wait(10)
+        died = daemon.process.poll() == -signal.SIGKILL
+        daemon.end(signal.SIGKILL)
+        daemon.flags = ()
+        daemon.start()
+        _check(daemon, operation)
+        if died:
+            for name in daemon.ctr("snapshots", "ls").splitlines()[1:]:
+                if not name.startswith("sha256:"):
+                    daemon.call("snapshots", "rm", name.split()[0])
+            with contextlib.suppress(AssertionError):
+                # A client that was cut off behind the name of the image has nothing left to do.
+                operation.run(daemon)
+        if operation.image:
+            out = daemon.ctr("run", "--rm", "--runtime", OURS, operation.image, "try", "cat", "/a")
+            assert out == "1"
+        _check(daemon, operation)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_at_some_steps(operations: dict[str, Operation], name: str) -> None:
+    operation = operations[name]
+    count = _steps(operation)
+    assert count > 5, "the daemon reports no changes of state"
+    for sample in range(SAMPLES):
+        _killed_at(operation, 1 + sample * (count - 1) // (SAMPLES - 1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_at_every_step(operations: dict[str, Operation], name: str) -> None:
+    operation = operations[name]
+    for number in range(1, _steps(operation) + 1):
+        _killed_at(operation, number)
+
+
+def test_steps_are_reported(operations: dict[str, Operation]) -> None:
+    """The other tests are worth what this one finds."""
+    with _daemon() as daemon:
+        _mortal(daemon, 0)
+        operations["import"].run(daemon)
+        steps = (daemon.root / "steps").read_text()
+        daemon.end(signal.SIGKILL)
+        daemon.start()
+    kinds = {line.split()[1] for line in steps.splitlines()}
+    assert {"os.rename", "fsync", "BEGIN", "COMMIT"} <= kinds, json.dumps(sorted(kinds))
