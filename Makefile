@@ -26,6 +26,7 @@ help: ## List the verbs
 setup: $(VENV)/.stamp ## Create build/venv with the pinned packages
 
 $(VENV)/.stamp: requirements-dev.txt
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo 'python3-venv is missing: `make deps`, as root, installs it' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --require-hashes -r requirements-dev.txt
 	printf '../../../../../%s\n' proto services/dockerd services/containerd services/shim \
@@ -77,7 +78,7 @@ rust: ## The runtime's own checks: format and clippy where they are installed, u
 	  then $(CARGO) clippy -q --locked --all-targets -- -D warnings; else echo 'clippy is not installed: lints not checked'; fi
 	cd services/runtime && $(CARGO) test -q --locked
 
-test: check test-deps bin rust ## Everything, from a fresh clone; needs root
+test: test-deps check bin rust ## Everything, from a fresh clone; needs root
 	$(VENV)/bin/pytest -q tests -m "not slow"
 	$(MAKE) test-cgroup2
 
