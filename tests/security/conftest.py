@@ -18,7 +18,6 @@ from tests.runtime import conftest as runtime
 from tests.runtime.conftest import Box
 
 box = runtime.box
-pytest_plugins: list[str] = []
 
 _IN_MODIFY, _IN_ATTRIB, _IN_OPEN, _IN_CREATE, _IN_DELETE, _IN_MOVED = (
     0x2,
