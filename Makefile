@@ -71,9 +71,11 @@ arch: setup ## Import contracts
 
 check: lint types arch proto-check unit ## The fast half; no root
 
-rust: ## The runtime's own checks: format and clippy where they are installed, unit tests
+rust-format: ## cargo fmt --check, where rustfmt is installed
 	@cd services/runtime && if $(CARGO) fmt --version >/dev/null 2>&1; then $(CARGO) fmt --check; \
 	  else echo 'rustfmt is not installed: format not checked'; fi
+
+rust: rust-format ## The runtime's own checks: format and clippy where they are installed, unit tests
 	@cd services/runtime && if $(CARGO) clippy --version >/dev/null 2>&1; \
 	  then $(CARGO) clippy -q --locked --all-targets -- -D warnings; else echo 'clippy is not installed: lints not checked'; fi
 	cd services/runtime && $(CARGO) test -q --locked
