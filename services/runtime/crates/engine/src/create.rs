@@ -125,6 +125,8 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
         Side::Parent { pid, pidfd: _ } => pid,
         Side::Child => {
             drop(channel);
+            // Nothing of ours is needed there any more; it is covered in the child's own mount namespace alone.
+            sys::mount::prepare_stage(directory);
             let container = Container { directory: directory.into(), record };
             Init {
                 spec,

@@ -1,4 +1,11 @@
-//! The mount API by descriptors (Linux 5.12 and later), mount(2) for what it cannot say, and pivot_root(2).
+//! The mount API by descriptors (Linux 5.12 and later) and pivot_root(2).
+//!
+//! Where the kernel, or a filter around us, does not have it, `staged` does the same with mount(2), once a process with a
+//! mount namespace of its own has named a place for it. Callers see no difference.
+
+mod staged;
+
+pub use staged::prepare as prepare_stage;
 
 use crate::{check, check_int, cpath, cstring};
 use std::io;
@@ -31,8 +38,16 @@ pub use libc::{
     MS_SYNCHRONOUS, MS_UNBINDABLE,
 };
 
-/// A descriptor of a file system being configured.
-pub struct FsContext(OwnedFd);
+/// fsconfig(2) takes values of up to 255 bytes.
+const LONGEST_VALUE: usize = 255;
+
+/// A file system being configured.
+pub struct FsContext {
+    kind: String,
+    words: Vec<(String, Option<String>)>,
+    /// None where mount(2) will be used.
+    context: Option<OwnedFd>,
+}
 
 #[repr(C)]
 struct MountAttr {
@@ -47,6 +62,9 @@ struct MountAttr {
 /// # Errors
 /// Those of open_tree(2).
 pub fn clone_tree(at: impl AsFd, recursive: bool) -> io::Result<OwnedFd> {
+    if !staged::newer_calls() {
+        return staged::bind(at.as_fd(), recursive);
+    }
     let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as u32 | AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the empty path is a static C string; the descriptor is open.
     let tree = check(unsafe { libc::syscall(libc::SYS_open_tree, at.as_fd().as_raw_fd(), c"".as_ptr(), flags) })?;
@@ -59,6 +77,9 @@ pub fn clone_tree(at: impl AsFd, recursive: bool) -> io::Result<OwnedFd> {
 /// # Errors
 /// Those of move_mount(2).
 pub fn attach(tree: impl AsFd, target: impl AsFd) -> io::Result<()> {
+    if staged::is_staged(tree.as_fd()) {
+        return staged::attach(tree.as_fd(), target.as_fd());
+    }
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: the empty paths are static C strings; both descriptors are open.
     check(unsafe {
@@ -86,6 +107,13 @@ pub fn set_attributes(
     userns: Option<&OwnedFd>,
     recursive: bool,
 ) -> io::Result<()> {
+    if !staged::newer_calls() {
+        return match userns {
+            None => staged::set_attributes(at.as_fd(), set, clear, propagation, recursive),
+            // mount(2) knows nothing of it.
+            Some(_) => Err(io::Error::from_raw_os_error(libc::ENOSYS)),
+        };
+    }
     let attributes =
         MountAttr { set, clear, propagation, userns: userns.map_or(0, |namespace| namespace.as_raw_fd() as u64) };
     let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
@@ -109,18 +137,26 @@ impl FsContext {
     /// # Errors
     /// `ENODEV` for an unknown type.
     pub fn open(kind: &str) -> io::Result<Self> {
-        let kind = cstring(kind)?;
-        // SAFETY: `kind` outlives the call.
-        let context = check(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), 1) })?;
-        // SAFETY: a new descriptor that nobody else owns.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(context as i32) }))
+        let mut found = Self { kind: kind.into(), words: Vec::new(), context: None };
+        if staged::newer_calls() {
+            let kind = cstring(kind)?;
+            // SAFETY: `kind` outlives the call.
+            let context = check(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), 1) })?;
+            // SAFETY: a new descriptor that nobody else owns.
+            found.context = Some(unsafe { OwnedFd::from_raw_fd(context as i32) });
+        }
+        Ok(found)
     }
 
     /// Set an option with a value.
     ///
     /// # Errors
     /// `EINVAL` for an option that the file system does not know.
-    pub fn set(&self, key: &str, value: &str) -> io::Result<()> {
+    pub fn set(&mut self, key: &str, value: &str) -> io::Result<()> {
+        self.words.push((key.into(), Some(value.into())));
+        if value.len() > LONGEST_VALUE {
+            self.context = None;
+        }
         let (key, value) = (cstring(key)?, cstring(value)?);
         self.config(FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr())
     }
@@ -129,7 +165,8 @@ impl FsContext {
     ///
     /// # Errors
     /// `EINVAL` for an option that the file system does not know.
-    pub fn flag(&self, key: &str) -> io::Result<()> {
+    pub fn flag(&mut self, key: &str) -> io::Result<()> {
+        self.words.push((key.into(), None));
         let key = cstring(key)?;
         self.config(FSCONFIG_SET_FLAG, key.as_ptr(), std::ptr::null())
     }
@@ -139,29 +176,19 @@ impl FsContext {
     /// # Errors
     /// Those of the file system's mount.
     pub fn mount(self, attributes: u64) -> io::Result<OwnedFd> {
+        let Some(context) = &self.context else { return staged::filesystem(&self.kind, &self.words, attributes) };
         self.config(FSCONFIG_CMD_CREATE, std::ptr::null(), std::ptr::null())?;
         // SAFETY: plain integers; the descriptor is open.
-        let mount = check(unsafe { libc::syscall(libc::SYS_fsmount, self.0.as_raw_fd(), 1, attributes as u32) })?;
+        let mount = check(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), 1, attributes as u32) })?;
         // SAFETY: a new descriptor that nobody else owns.
         Ok(unsafe { OwnedFd::from_raw_fd(mount as i32) })
     }
 
     fn config(&self, command: u32, key: *const libc::c_char, value: *const libc::c_char) -> io::Result<()> {
+        let Some(context) = &self.context else { return Ok(()) };
         // SAFETY: the strings are null or live in the caller's frame for the duration of the call.
-        check(unsafe { libc::syscall(libc::SYS_fsconfig, self.0.as_raw_fd(), command, key, value, 0) }).map(drop)
+        check(unsafe { libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key, value, 0) }).map(drop)
     }
-}
-
-/// mount(2) on a descriptor's file, for options that the newer calls cannot take.
-///
-/// # Errors
-/// Those of mount(2).
-pub fn mount_at(source: &str, target: impl AsFd, kind: &str, flags: u64, data: &str) -> io::Result<()> {
-    let target = cstring(format!("/proc/self/fd/{}", target.as_fd().as_raw_fd()))?;
-    let (source, kind, data) = (cstring(source)?, cstring(kind)?, cstring(data)?);
-    // SAFETY: all strings outlive the call.
-    check_int(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) })
-        .map(drop)
 }
 
 /// Change the propagation of the mount at a path.

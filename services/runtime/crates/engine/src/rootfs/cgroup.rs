@@ -28,7 +28,7 @@ impl Builder<'_> {
             return mount::attach(&tree, &place).map_err(|error| named(&error));
         }
         let base = FsContext::open("tmpfs")
-            .and_then(|context| {
+            .and_then(|mut context| {
                 context.set("source", "tmpfs")?;
                 context.set("mode", "755")?;
                 context.mount(options.set & !mount::ATTR_RDONLY)
@@ -40,7 +40,7 @@ impl Builder<'_> {
             sys::fs::mkdir_at(&base, Path::new(name), 0o755).context(|| format!("create folder {name} for cgroups"))?;
             let folder = resolve::open(&base, Path::new(name)).map_err(|error| named(&error))?;
             let tree = if self.own_cgroup_namespace {
-                FsContext::open("cgroup").and_then(|context| {
+                FsContext::open("cgroup").and_then(|mut context| {
                     if let Some(name) = group.controllers.strip_prefix("name=") {
                         context.flag("none")?;
                         context.set("name", name)?;

@@ -1,4 +1,4 @@
-//! After the pivot: what is hidden, what is read-only; and sysctls, before it.
+//! Before the pivot: sysctls, what is read-only, what is hidden.
 
 use crate::error::{Context, Error, Result};
 use crate::procfs::Procfs;
@@ -63,7 +63,7 @@ fn mask_directory(place: &OwnedFd, empty: &mut Option<OwnedFd>) -> std::io::Resu
     if let Some(first) = empty {
         return mount::clone_tree(&*first, false).and_then(|tree| mount::attach(&tree, place));
     }
-    let context = FsContext::open("tmpfs")?;
+    let mut context = FsContext::open("tmpfs")?;
     context.set("source", "tmpfs")?;
     context.set("size", "0")?;
     context.set("nr_inodes", "1")?;

@@ -73,10 +73,17 @@ impl Builder<'_> {
         Ok(tree)
     }
 
-    /// Make `root` the root, then hide and protect what the configuration names.
+    /// Protect and hide what the configuration names, and make `root` the root. Every path is resolved below the
+    /// descriptor, so this needs no pivot before, and no host's /proc after it.
     pub(crate) fn enter(&self, root: OwnedFd, no_pivot: bool) -> Result<()> {
         let linux = self.spec.linux.as_ref().ok_or_else(|| Error::config("linux: is required"))?;
         finish::sysctls(linux)?;
+        finish::read_only_paths(&root, &linux.readonly_paths)?;
+        finish::masked_paths(&root, &linux.masked_paths)?;
+        if self.spec.root.as_ref().is_some_and(|root| root.readonly) {
+            mount::set_attributes(&root, mount::ATTR_RDONLY, 0, 0, None, false)
+                .during("make the root file system read-only")?;
+        }
         sys::fs::change_directory(&root).during("enter the root file system")?;
         drop(root);
         if no_pivot {
@@ -84,17 +91,11 @@ impl Builder<'_> {
         } else {
             mount::pivot_into_cwd().during("pivot_root")?;
         }
-        let root = resolve::host_directory(Path::new("/"))?;
         if let Some(flags) = options::propagation(&linux.rootfs_propagation) {
             if flags & (mount::MS_SHARED | mount::MS_UNBINDABLE) != 0 {
                 mount::set_propagation(Path::new("/"), flags).during("set the propagation of the root")?;
             }
         }
-        if self.spec.root.as_ref().is_some_and(|root| root.readonly) {
-            mount::set_attributes(&root, mount::ATTR_RDONLY, 0, 0, None, false)
-                .during("make the root file system read-only")?;
-        }
-        finish::read_only_paths(&root, &linux.readonly_paths)?;
-        finish::masked_paths(&root, &linux.masked_paths)
+        Ok(())
     }
 }

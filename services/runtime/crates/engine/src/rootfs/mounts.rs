@@ -25,9 +25,6 @@ const STAND_INS: [&str; 11] = [
     "uptime",
 ];
 
-/// fsconfig(2) takes values up to 255 bytes; longer ones go through mount(2).
-const LONGEST_VALUE: usize = 255;
-
 /// Make a mount inside the root.
 pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path, prepared: Option<&OwnedFd>) -> Result<()> {
     let options = options::parse(&wanted.options)?;
@@ -128,7 +125,7 @@ fn is_procfs_root(tree: &OwnedFd) -> bool {
 fn new_filesystem(wanted: &Mount, options: &Options) -> std::io::Result<OwnedFd> {
     // With copy-up the mount is protected after it was filled.
     let attributes = if options.copy_up { 0 } else { options.set };
-    let context = FsContext::open(&wanted.kind)?;
+    let mut context = FsContext::open(&wanted.kind)?;
     if !wanted.source.is_empty() {
         context.set("source", &wanted.source)?;
     }
@@ -137,12 +134,6 @@ fn new_filesystem(wanted: &Mount, options: &Options) -> std::io::Result<OwnedFd>
     }
     for word in &options.data {
         match word.split_once('=') {
-            Some((_, value)) if value.len() > LONGEST_VALUE => {
-                return Err(std::io::Error::new(
-                    std::io::ErrorKind::InvalidInput,
-                    format!("option {word:?} is longer than the kernel takes"),
-                ));
-            }
             Some((key, value)) => context.set(key, value)?,
             None => context.flag(word)?,
         }
