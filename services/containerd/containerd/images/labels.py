@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 
-from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES
-from wire.errors import EngineError
+from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES, descend
+from wire.errors import EngineError, NotFound
 from wire.oci.image import Descriptor, ImageConfig, Index, Manifest, chain_id
 
 CONTENT: str = "containerd.io/gc.ref.content"
@@ -28,17 +28,21 @@ def children(document: bytes, media_type: str) -> Mapping[str, str]:
     return {}
 
 
-def tree(
-    read: Callable[[str], bytes], target: Descriptor, depth: int = 8
-) -> Mapping[str, Mapping[str, str]]:
+def tree(read: Callable[[str], bytes], target: Descriptor) -> Mapping[str, Mapping[str, str]]:
     """The labels of everything at and below a descriptor, by digest, as far as the content is here."""
     found: dict[str, Mapping[str, str]] = {}
-    with contextlib.suppress(EngineError):
-        labels = children(read(target.digest), target.media_type)
-        found[target.digest] = labels
-        if target.media_type in INDEX_TYPES and depth:
-            for entry in Index.from_bytes(read(target.digest), target.media_type).manifests:
-                found.update(tree(read, entry, depth - 1))
+
+    def here(digest: str) -> bool:
+        try:
+            read(digest)
+        except NotFound:
+            return False
+        return True
+
+    for each in descend(read, target, here):
+        if each.media_type in INDEX_TYPES | MANIFEST_TYPES:
+            with contextlib.suppress(EngineError):
+                found[each.digest] = children(read(each.digest), each.media_type)
     return found
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from wire.errors import InvalidArgument, NotFound
-from wire.oci.image import Descriptor, Index, Manifest
+from wire.oci.image import Descriptor, Index, Manifest, Platform
 
 INDEX_TYPES: Final = frozenset(
     {
@@ -33,33 +34,63 @@ def matches(descriptor: Descriptor) -> bool:
     return platform is None or (platform.os == _OS and platform.architecture == _ARCHITECTURE)
 
 
-def manifest_of(read: Read, target: Descriptor, depth: int = 0) -> tuple[Descriptor, Manifest]:
-    """The manifest for this machine; raises NotFound if the image has none, InvalidArgument for what is no image."""
-    if target.media_type in MANIFEST_TYPES:
-        return target, Manifest.from_bytes(read(target.digest), target.media_type)
-    if target.media_type not in INDEX_TYPES or depth > _DEEPEST:
-        raise InvalidArgument(f"media type {target.media_type!r} is not that of an image")
-    index = Index.from_bytes(read(target.digest), target.media_type)
-    for entry in index.manifests:
-        if matches(entry):
+def fits(platform: Platform, wanted: Platform) -> bool:
+    """Whether a platform is one that was asked for; a variant counts only if one was."""
+    return (platform.os, platform.architecture) == (wanted.os, wanted.architecture) and (
+        not wanted.variant or platform.variant == wanted.variant
+    )
+
+
+def manifests(read: Read, target: Descriptor) -> Iterator[Descriptor]:
+    """The manifests of an image, each once, in the order of its indexes; those of an index that is not here are not known.
+
+    Indexes name each other as they like: each is read once. Raises InvalidArgument for what is no image.
+    """
+    seen: set[str] = set()
+    pending = [(target, 0)]
+    while pending:
+        each, depth = pending.pop()
+        if each.digest in seen:
+            continue
+        seen.add(each.digest)
+        if each.media_type in MANIFEST_TYPES:
+            yield each
+        elif each.media_type in INDEX_TYPES and depth <= _DEEPEST:
             try:
-                return manifest_of(read, entry, depth + 1)
+                document = read(each.digest)
             except NotFound:
                 continue
+            entries = Index.from_bytes(document, each.media_type).manifests
+            pending += [(entry, depth + 1) for entry in reversed(entries)]
+        elif depth == 0 or depth > _DEEPEST:
+            raise InvalidArgument(f"media type {each.media_type!r} is not that of an image")
+
+
+def manifest_of(read: Read, target: Descriptor) -> tuple[Descriptor, Manifest]:
+    """The manifest for this machine; raises NotFound if the image has none, InvalidArgument for what is no image."""
+    for each in manifests(read, target):
+        if matches(each):
+            with contextlib.suppress(NotFound):
+                return each, Manifest.from_bytes(read(each.digest), each.media_type)
     raise NotFound(f"no match for platform {_OS}/{_ARCHITECTURE} in manifest: not found")
 
 
-def descend(
-    read: Read, target: Descriptor, exists: Callable[[str], bool], depth: int = 0
-) -> Iterator[Descriptor]:
-    """Every descriptor below one, itself included, as far as the blobs are here."""
-    yield target
-    if depth > _DEEPEST or not exists(target.digest):
-        return
-    if target.media_type in INDEX_TYPES:
-        for entry in Index.from_bytes(read(target.digest), target.media_type).manifests:
-            yield from descend(read, entry, exists, depth + 1)
-    elif target.media_type in MANIFEST_TYPES:
-        manifest = Manifest.from_bytes(read(target.digest), target.media_type)
-        yield manifest.config
-        yield from manifest.layers
+def descend(read: Read, target: Descriptor, exists: Callable[[str], bool]) -> Iterator[Descriptor]:
+    """Every descriptor at and below one, each once, as far as the blobs are here."""
+    seen: set[str] = set()
+    pending = [(target, 0)]
+    while pending:
+        each, depth = pending.pop()
+        if each.digest in seen:
+            continue
+        seen.add(each.digest)
+        yield each
+        if depth > _DEEPEST or not exists(each.digest):
+            continue
+        below: Sequence[Descriptor] = ()
+        if each.media_type in INDEX_TYPES:
+            below = Index.from_bytes(read(each.digest), each.media_type).manifests
+        elif each.media_type in MANIFEST_TYPES:
+            manifest = Manifest.from_bytes(read(each.digest), each.media_type)
+            below = (manifest.config, *manifest.layers)
+        pending += [(entry, depth + 1) for entry in reversed(below)]

@@ -37,7 +37,7 @@ from wire.gen.containerd.types.transfer import (
     progress_pb2,
     registry_pb2,
 )
-from wire.oci.image import Descriptor, ImageConfig
+from wire.oci.image import Descriptor, ImageConfig, Platform
 
 _CHUNK: Final = 1 << 18
 
@@ -132,7 +132,12 @@ class TransferService:
 
         async with self._held():
             target = await self._puller.pull(
-                Registry(reference, hosts, credentials, dict(resolver.headers)), notice
+                Registry(reference, hosts, credentials, dict(resolver.headers)),
+                notice,
+                [
+                    Platform(os=each.os, architecture=each.architecture, variant=each.variant)
+                    for each in destination.platforms
+                ],
             )
             await self._name(destination.name or source.reference, target, dict(destination.labels))
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from containerd.content.local import ContentStore
 from containerd.content.writer import Writer
 from containerd.images.labels import children
-from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES, manifest_of, matches
+from containerd.images.walk import INDEX_TYPES, fits, manifests, matches
 from containerd.remotes.registry import Registry
 from containerd.unpack.unpacker import Unpacker
 from wire import leases, namespaces
-from wire.errors import EngineError, NotFound, Unavailable
-from wire.oci.image import Descriptor, ImageConfig, Index, Manifest
+from wire.errors import EngineError, InvalidArgument, NotFound, Unavailable
+from wire.oci.image import Descriptor, ImageConfig, Index, Manifest, Platform
 
 logger = logging.getLogger(__name__)
 
 _PARALLEL: Final = 3
 _ATTEMPTS: Final = 5
+_MOST_INDEXES: Final = 100
 _NOTICE_EVERY: Final = 1 << 19
 
 # Called with the event, what it is about, and the bytes done and in all.
@@ -36,17 +37,45 @@ class Puller:
         self._fetching: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(_PARALLEL)
 
-    async def pull(self, registry: Registry, notice: Notice) -> Descriptor:
-        """The target descriptor of an image that is here and unpacked now."""
+    async def pull(
+        self, registry: Registry, notice: Notice, platforms: Sequence[Platform] = ()
+    ) -> Descriptor:
+        """The target descriptor of an image that is here now, and unpacked if it is for this machine.
+
+        Without ``platforms`` only what this machine needs is fetched. Raises NotFound if the image is for none of them.
+        """
         target, body = await asyncio.to_thread(registry.resolve)
         await self._keep(registry, target, body)
         notice("resolved", target, target.size, target.size)
-        manifest = await self._manifest(registry, target)
-        await self._fetch(registry, manifest.config, notice)
-        config = ImageConfig.from_bytes(self._content.read(manifest.config.digest))
+        chosen = await self._choose(registry, target, platforms)
+        images = [await self._manifest(registry, each) for each in chosen]
+        for manifest in images:
+            await self._fetch(registry, manifest.config, notice)
+        await self._fetch_layers(registry, images, notice, unpacked=self._for_us(chosen, images))
+        return target
+
+    def _for_us(
+        self, chosen: Sequence[Descriptor], images: Sequence[Manifest]
+    ) -> tuple[Manifest, ImageConfig] | None:
+        """The image that this machine can run, and that is to be unpacked."""
+        for descriptor, manifest in zip(chosen, images, strict=True):
+            config = self._content.read(manifest.config.digest)
+            if matches(descriptor):
+                return manifest, ImageConfig.from_bytes(config)
+        return None
+
+    async def _fetch_layers(
+        self,
+        registry: Registry,
+        images: Sequence[Manifest],
+        notice: Notice,
+        *,
+        unpacked: tuple[Manifest, ImageConfig] | None,
+    ) -> None:
+        """Fetch side by side, and unpack in order what has come."""
         loop = asyncio.get_running_loop()
         downloads: dict[str, asyncio.Task[None]] = {}
-        for layer in manifest.layers:
+        for layer in (layer for manifest in images for layer in manifest.layers):
             if layer.digest not in downloads:
                 notice("waiting", layer, 0, layer.size)
                 downloads[layer.digest] = loop.create_task(self._fetch(registry, layer, notice))
@@ -56,13 +85,15 @@ class Puller:
             notice("extracting", layer, layer.size, layer.size)
 
         try:
-            await self._unpacker.unpack(
-                config,
-                manifest.config.digest,
-                list(manifest.layers),
-                lambda layer: notice("extracted", layer, layer.size, layer.size),
-                wait_for,
-            )
+            if unpacked is not None:
+                manifest, config = unpacked
+                await self._unpacker.unpack(
+                    config,
+                    manifest.config.digest,
+                    list(manifest.layers),
+                    lambda layer: notice("extracted", layer, layer.size, layer.size),
+                    wait_for,
+                )
             # A layer whose snapshot exists was not waited for.
             await asyncio.gather(*downloads.values())
         except BaseException:
@@ -70,7 +101,6 @@ class Puller:
                 task.cancel()
             await asyncio.gather(*downloads.values(), return_exceptions=True)
             raise
-        return target
 
     async def _keep(self, registry: Registry, descriptor: Descriptor, body: bytes) -> None:
         labels = {**children(body, descriptor.media_type), **registry.source_labels}
@@ -85,36 +115,57 @@ class Puller:
             return False
         return True
 
-    async def _manifest(self, registry: Registry, target: Descriptor) -> Manifest:
-        """The manifest for this machine, fetched through the index where there is one."""
-        while True:
-            try:
-                descriptor, manifest = manifest_of(self._content.read, target)
-            except NotFound:
-                missing = self._missing(target)
-                if missing is None:
-                    raise
-                found, body = await asyncio.to_thread(
-                    registry.manifest, missing.digest, missing.media_type
-                )
-                await self._keep(registry, found, body)
-                continue
-            body = self._content.read(descriptor.digest)
-            await self._keep(registry, descriptor, body)
-            return manifest
+    async def _choose(
+        self, registry: Registry, target: Descriptor, platforms: Sequence[Platform]
+    ) -> Sequence[Descriptor]:
+        """The manifests to fetch; indexes below an index are fetched for it."""
+        await self._fetch_indexes(registry, target)
+        found = list(manifests(self._content.read, target))
+        if not platforms or (len(found) == 1 and found[0] is target):
+            chosen = [each for each in found if matches(each)][:1]
+        else:
+            chosen = [
+                each
+                for each in found
+                if each.platform is None or any(fits(each.platform, one) for one in platforms)
+            ]
+        if not chosen:
+            wanted = ", ".join(f"{each.os}/{each.architecture}" for each in platforms)
+            raise NotFound(
+                f"no match for platform {wanted or 'linux/amd64'} in manifest: not found"
+            )
+        return chosen
 
-    def _missing(self, target: Descriptor) -> Descriptor | None:
-        if not self._content.exists(target.digest):
-            return target
-        if target.media_type in INDEX_TYPES:
-            for entry in Index.from_bytes(
-                self._content.read(target.digest), target.media_type
-            ).manifests:
-                if matches(entry) and entry.media_type in MANIFEST_TYPES | INDEX_TYPES:
-                    found = self._missing(entry)
-                    if found is not None:
-                        return found
-        return None
+    async def _fetch_indexes(self, registry: Registry, target: Descriptor) -> None:
+        seen = {target.digest}
+        pending = [target]
+        while pending:
+            each = pending.pop()
+            if each.media_type not in INDEX_TYPES:
+                continue
+            if len(seen) > _MOST_INDEXES:
+                raise InvalidArgument(f"image has more than {_MOST_INDEXES} indexes")
+            document = await self._document(registry, each)
+            for entry in Index.from_bytes(document, each.media_type).manifests:
+                if entry.media_type in INDEX_TYPES and entry.digest not in seen:
+                    seen.add(entry.digest)
+                    pending.append(entry)
+
+    async def _manifest(self, registry: Registry, descriptor: Descriptor) -> Manifest:
+        document = await self._document(registry, descriptor)
+        return Manifest.from_bytes(document, descriptor.media_type)
+
+    async def _document(self, registry: Registry, descriptor: Descriptor) -> bytes:
+        """A manifest or an index, which is here then, with its labels."""
+        if not self._content.exists(descriptor.digest):
+            found, body = await asyncio.to_thread(
+                registry.manifest, descriptor.digest, descriptor.media_type
+            )
+            await self._keep(registry, found, body)
+            return body
+        body = self._content.read(descriptor.digest)
+        await self._keep(registry, descriptor, body)
+        return body
 
     async def _fetch(self, registry: Registry, descriptor: Descriptor, notice: Notice) -> None:
         """Fetch a blob unless it is here; two pulls of the same one into a namespace share the work."""
