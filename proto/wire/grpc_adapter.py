@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, Final
 
 import grpc
@@ -151,13 +151,14 @@ def _unary(
 
 
 def _streaming(
-    inner: Callable[[Any, Any], AsyncIterator[Any]], method: str
+    inner: Callable[[Any, Any], AsyncGenerator[Any, None]], method: str
 ) -> Callable[[Any, Any], AsyncIterator[Any]]:
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
         _bind(context)
         try:
-            async for message in inner(request, context):
-                yield message
+            async with aclosing(inner(request, context)) as messages:
+                async for message in messages:
+                    yield message
         except EngineError as error:
             await _abort(context, error)
         except (grpc.aio.AbortError, grpc.aio.BaseError):

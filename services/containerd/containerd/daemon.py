@@ -38,6 +38,7 @@ from containerd.services.images import ImagesService
 from containerd.services.introspection import IntrospectionService
 from containerd.services.leases import LeasesService
 from containerd.services.namespaces import NamespacesService
+from containerd.services.sandboxes import SandboxStoreService
 from containerd.services.snapshots import SnapshotsService
 from containerd.services.tasks import TasksService
 from containerd.services.transfer import TransferService
@@ -57,12 +58,15 @@ from wire.gen.containerd.services.events.v1 import events_pb2
 from wire.gen.containerd.services.images.v1 import images_pb2
 from wire.gen.containerd.services.introspection.v1 import introspection_pb2
 from wire.gen.containerd.services.leases.v1 import leases_pb2
+from wire.gen.containerd.services.mounts.v1 import mounts_pb2
 from wire.gen.containerd.services.namespaces.v1 import namespace_pb2
+from wire.gen.containerd.services.sandbox.v1 import sandbox_pb2
 from wire.gen.containerd.services.snapshots.v1 import snapshots_pb2
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2
 from wire.gen.containerd.services.version.v1 import version_pb2
+from wire.gen.containerd.types.sandbox_pb2 import Sandbox as TypeSandbox
 from wire.gen.health.v1 import health_pb2
 from wire.gen.shim.events.v1 import events_pb2 as shim_events_pb2
 from wire.grpc_adapter import SERVER_OPTIONS, ServerInterceptor
@@ -132,6 +136,9 @@ async def serve(config: Config) -> None:
             (images_pb2, "Images"): ImagesService(images, exchange, collector),
             (leases_pb2, "Leases"): LeasesService(leases, collector),
             (namespace_pb2, "Namespaces"): NamespacesService(NamespaceStore(database), exchange),
+            (sandbox_pb2, "Store"): SandboxStoreService(
+                RecordStore(database, "sandbox"), collector
+            ),
             (snapshots_pb2, "Snapshots"): SnapshotsService(snapshotter, collector),
             (streaming_pb2, "Streaming"): StreamingService(streams),
             (tasks_pb2, "Tasks"): TasksService(manager, containers),
@@ -148,12 +155,15 @@ async def serve(config: Config) -> None:
             ),
             (version_pb2, "Version"): VersionService(),
         }
-        names = sorted([name.lower() for _, name in services] + ["healthcheck", "introspection"])
+        names = sorted([_PLUGIN_NAMES.get(name, name.lower()) for _, name in services])
+        names += ["healthcheck", "introspection"]
         services[introspection_pb2, "Introspection"] = IntrospectionService(
             _uuid(config.root), config.root, names, starter.describe
         )
         served = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services]
         services[health_pb2, "Health"] = HealthService(served, stop)
+        # Their methods are refused by name, until there are shims with sandboxes and a manager of mounts.
+        services[sandbox_pb2, "Controller"] = services[mounts_pb2, "Mounts"] = None
         server.add_generic_rpc_handlers(
             tuple(handlers(module, name, service) for (module, name), service in services.items())
         )
@@ -192,8 +202,17 @@ def _read_container(data: bytes) -> Record:
     return Record(container.labels, [("snapshot", f"{snapshotter}/{container.snapshot_key}")])
 
 
+def _read_sandbox(data: bytes) -> Record:
+    return Record(TypeSandbox.FromString(data).labels)
+
+
 # What the collector reads from records.
-_READERS: Final[Mapping[str, Reader]] = {"image": _read_image, "container": _read_container}
+_READERS: Final[Mapping[str, Reader]] = {
+    "image": _read_image,
+    "container": _read_container,
+    "sandbox": _read_sandbox,
+}
+_PLUGIN_NAMES: Final = {"Store": "sandboxes"}
 
 
 async def _migrate(database: Database, content: ContentStore) -> None:
