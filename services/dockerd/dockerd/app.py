@@ -10,6 +10,7 @@ from dockerd.api.deps import Services
 from dockerd.api.errors import engine_error, message, unexpected
 from dockerd.api.middleware import VersionMiddleware
 from dockerd.api.routes import (
+    archive,
     containers,
     events,
     execs,
@@ -19,6 +20,7 @@ from dockerd.api.routes import (
     networks,
     ping,
     plugins,
+    stats,
     swarm,
     system,
     volumes,
@@ -26,14 +28,13 @@ from dockerd.api.routes import (
 from wire.errors import EngineError
 
 _NOT_BUILT = (
-    "/build", "/build/prune", "/session", "/grpc", "/commit", "/auth", "/images/search", "/images/prune",
-    "/containers/{reference}/archive", "/containers/{reference}/export", "/containers/{reference}/changes",
-    "/containers/{reference}/stats", "/containers/{reference}/attach/ws", "/images/{reference:path}/push",
+    "/build", "/build/prune", "/session", "/grpc", "/commit", "/auth", "/images/search",
+    "/containers/{reference}/attach/ws", "/images/{reference:path}/push",
     "/distribution/{reference:path}/json",
 )  # fmt: skip
 
 _ROUTES = (
-    ping, containers, lifecycle, logs, execs, images, networks, volumes, events, system, plugins, swarm,
+    ping, containers, lifecycle, logs, stats, archive, execs, images, networks, volumes, events, system, plugins, swarm,
 )  # fmt: skip
 
 

@@ -22,8 +22,11 @@ from dockerd.config import Config
 from dockerd.containerd_client.client import Containerd
 from dockerd.containerd_client.tasks import Exited, Tasks
 from dockerd.containers.announce import Announcer
+from dockerd.containers.archive import Archiver
 from dockerd.containers.attach import Attacher
+from dockerd.containers.changes import Differ
 from dockerd.containers.create import Creator
+from dockerd.containers.filesystem import Filesystems
 from dockerd.containers.health import HealthMonitor
 from dockerd.containers.inspect import Inspector
 from dockerd.containers.list import Lister
@@ -38,6 +41,7 @@ from dockerd.containers.restart_policy import Backoff
 from dockerd.containers.rootfs import RootFilesystems
 from dockerd.containers.runtime_spec import SpecWriter
 from dockerd.containers.start import Starter
+from dockerd.containers.stats import StatsReader
 from dockerd.containers.stop import Stopper
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.supervise import Supervisor
@@ -54,6 +58,7 @@ from dockerd.fdstore import FdStore, inherited
 from dockerd.images.inspect import Inspector as ImageInspector
 from dockerd.images.list import Lister as ImageLister
 from dockerd.images.load import Loader
+from dockerd.images.prune import Pruner as ImagePruner
 from dockerd.images.pull import Puller
 from dockerd.images.registries import RegistryHosts, parse_settings
 from dockerd.images.remove import Remover as ImageRemover
@@ -241,6 +246,8 @@ def _assemble(
         on_reconcile=_both(probes.reconcile, execs.reconcile),
     )
     waits = Waits(store, kept, tombstones)
+    image_remover = ImageRemover(images, events)
+    scratch = _scratch(config.data_root)
     for owner in (supervisor, health, execs, remover, stopper, waits):
         stack.push_async_callback(owner.close)
     lister = Lister(store, networks, images, rootfs)
@@ -268,14 +275,18 @@ def _assemble(
         inspector=Inspector(store, networks, rootfs, execs.running_in),
         processes=ProcessLister(store, tasks, announcer),
         logs=LogReader(store),
+        stats=StatsReader(store),
         attacher=attacher,
+        archiver=Archiver(store, Filesystems(rootfs), announcer, scratch),
+        differ=Differ(store, rootfs, scratch),
         waits=waits,
         execs=execs,
         image_lister=ImageLister(images),
         image_inspector=ImageInspector(images),
-        image_remover=ImageRemover(images, events),
+        image_remover=image_remover,
+        image_pruner=ImagePruner(images, image_remover),
         puller=Puller(transfers, events, registries),
-        loader=Loader(transfers, events, _scratch(config.data_root)),
+        loader=Loader(transfers, events, scratch),
         saver=Saver(images, transfers),
         tagger=Tagger(images, events),
         volumes=volume_service,

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from dockerd.containers.archive import Archiver
 from dockerd.containers.attach import Attacher
+from dockerd.containers.changes import Differ
 from dockerd.containers.create import Creator
 from dockerd.containers.inspect import Inspector
 from dockerd.containers.list import Lister
@@ -20,6 +22,7 @@ from dockerd.containers.rename import Renamer
 from dockerd.containers.resize import Resizer
 from dockerd.containers.restart import Restarter
 from dockerd.containers.start import Starter
+from dockerd.containers.stats import StatsReader
 from dockerd.containers.stop import Stopper
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.top import ProcessLister
@@ -30,6 +33,7 @@ from dockerd.execs.service import ExecService
 from dockerd.images.inspect import Inspector as ImageInspector
 from dockerd.images.list import Lister as ImageLister
 from dockerd.images.load import Loader
+from dockerd.images.prune import Pruner as ImagePruner
 from dockerd.images.pull import Puller
 from dockerd.images.remove import Remover as ImageRemover
 from dockerd.images.save import Saver
@@ -59,12 +63,16 @@ class Services:
     inspector: Inspector
     processes: ProcessLister
     logs: LogReader
+    stats: StatsReader
     attacher: Attacher
+    archiver: Archiver
+    differ: Differ
     waits: Waits
     execs: ExecService
     image_lister: ImageLister
     image_inspector: ImageInspector
     image_remover: ImageRemover
+    image_pruner: ImagePruner
     puller: Puller
     loader: Loader
     saver: Saver
@@ -100,12 +108,16 @@ List = Annotated[Lister, _service("lister")]
 Inspect = Annotated[Inspector, _service("inspector")]
 Processes = Annotated[ProcessLister, _service("processes")]
 Logs = Annotated[LogReader, _service("logs")]
+Archive = Annotated[Archiver, _service("archiver")]
+Diff = Annotated[Differ, _service("differ")]
+Stats = Annotated[StatsReader, _service("stats")]
 Attach = Annotated[Attacher, _service("attacher")]
 PendingWaits = Annotated[Waits, _service("waits")]
 Execs = Annotated[ExecService, _service("execs")]
 ImageList = Annotated[ImageLister, _service("image_lister")]
 ImageInspect = Annotated[ImageInspector, _service("image_inspector")]
 ImageRemove = Annotated[ImageRemover, _service("image_remover")]
+ImagePrune = Annotated[ImagePruner, _service("image_pruner")]
 Pull = Annotated[Puller, _service("puller")]
 Load = Annotated[Loader, _service("loader")]
 Save = Annotated[Saver, _service("saver")]

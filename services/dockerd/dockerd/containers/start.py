@@ -106,6 +106,7 @@ class Starter:
                 self._attach(container),
             )
             self._announcer.say_network(container, "connect", attachment)
+            self._rootfs.mark(merged)
             shm.prepare(container)
             mount_table.prepare(container)
             spec = self._specs.write(container, merged, attachment)

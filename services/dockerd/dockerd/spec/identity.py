@@ -13,7 +13,16 @@ _LARGEST_PASSWD: Final = 4 << 20
 
 def resolve_user(rootfs: str, user: str, groups: list[str]) -> dict[str, Any]:
     """``name|uid[:group|gid]`` and additional groups as numbers, by the image's own files."""
-    passwd = _table(rootfs, "etc/passwd") if user or groups else []
+    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return resolve_user_in(root, user, groups)
+    finally:
+        os.close(root)
+
+
+def resolve_user_in(root: int, user: str, groups: list[str]) -> dict[str, Any]:
+    """The same below the root directory behind a descriptor."""
+    passwd = _table(root, "etc/passwd") if user or groups else []
     name, _, group = user.partition(":")
     uid, gid, login = 0, 0, "root"
     if name:
@@ -26,7 +35,7 @@ def resolve_user(rootfs: str, user: str, groups: list[str]) -> dict[str, Any]:
             uid, login = int(name), ""
         else:
             raise InvalidArgument(f"unable to find user {name}: no matching entries in passwd file")
-    table = _table(rootfs, "etc/group") if login or group or groups else []
+    table = _table(root, "etc/group") if login or group or groups else []
     if group:
         gid = _group(table, group)
     extra = [int(row[2]) for row in table if len(row) >= 4 and login and login in row[3].split(",")]
@@ -49,15 +58,12 @@ def _group(table: list[list[str]], name: str) -> int:
     raise InvalidArgument(f"unable to find group {name}: no matching entries in group file")
 
 
-def _table(rootfs: str, path: str) -> list[list[str]]:
+def _table(root: int, path: str) -> list[list[str]]:
     """A file like /etc/passwd of the container, which may be anything: opened inside its root, read up to a limit."""
-    root = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         descriptor = open_in_root(root, path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return []
-    finally:
-        os.close(root)
     with os.fdopen(descriptor, "rb") as file:
         if os.fstat(file.fileno()).st_mode & 0o170000 != 0o100000:
             return []

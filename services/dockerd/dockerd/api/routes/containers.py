@@ -47,9 +47,7 @@ async def create(request: Request, creator: Create) -> JSONResponse:
 @router.post("/containers/prune")
 async def prune(request: Request, pruner: Prune) -> JSONResponse:
     """Remove all that are stopped."""
-    if params.filters(request):
-        raise InvalidArgument("filters of prune are not supported yet")
-    removed, size = await pruner.prune()
+    removed, size = await pruner.prune(params.filters(request))
     return JSONResponse({"ContainersDeleted": removed or None, "SpaceReclaimed": size})
 
 

@@ -12,6 +12,7 @@ from dockerd.api.deps import (
     Containers,
     ImageInspect,
     ImageList,
+    ImagePrune,
     ImageRemove,
     Load,
     Pull,
@@ -64,6 +65,12 @@ async def _import(request: Request, loader: Loader) -> Response:
 async def load(request: Request, loader: Load) -> Response:
     """`docker load`."""
     return jsonstream.while_reading(loader.load(request.stream()))
+
+
+@router.post("/images/prune")
+async def prune(request: Request, pruner: ImagePrune, containers: Containers) -> JSONResponse:
+    """`docker image prune`."""
+    return JSONResponse(await pruner.prune(params.filters(request), containers.users_of_image))
 
 
 @router.get("/images/get")
