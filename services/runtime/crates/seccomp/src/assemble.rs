@@ -35,6 +35,9 @@ pub(crate) enum Operator {
     GreaterOrEqual,
 }
 
+/// Checks that must all hold, and what is done then.
+pub(crate) type Rule = (Vec<Check>, u32);
+
 /// A decision tree over the number of the call.
 #[derive(Debug)]
 pub(crate) enum Node {
@@ -126,23 +129,72 @@ fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> SockFilter {
 }
 
 fn leaf(outcome: &Outcome, into: &mut Vec<SockFilter>) {
-    for (checks, action) in &outcome.conditional {
-        let mut rule = Vec::new();
-        for check in checks {
-            compare(check, &mut rule);
+    let mut rest = outcome.conditional.as_slice();
+    while let Some((first, others)) = rest.split_first() {
+        let alike = rest.iter().take_while(|each| plain_value(each, first).is_some()).count();
+        if alike > 1 {
+            one_of(&rest[..alike], into);
+            rest = &rest[alike..];
+        } else {
+            one(first, into);
+            rest = others;
         }
-        // `FAIL` stands for "to the instruction behind the rule's return".
-        let length = rule.len();
-        for (at, each) in rule.iter().enumerate() {
-            let resolve = |target: Target| match target {
-                Target::Skip(distance) => distance,
-                Target::Fail => (length - at) as u8,
-            };
-            into.push(instruction(each.code, resolve(each.yes), resolve(each.no), each.k));
-        }
-        into.push(instruction(RETURN, 0, 0, *action));
     }
     into.push(instruction(RETURN, 0, 0, outcome.action));
+}
+
+/// The value of a rule that compares one whole argument with a value of 32 bits, the same argument as `like` and with its
+/// action.
+fn plain_value((checks, action): &Rule, (like, wanted): &Rule) -> Option<u32> {
+    let ([check], [other]) = (checks.as_slice(), like.as_slice()) else { return None };
+    let whole = check.operator == Operator::Equal && check.mask == u64::MAX;
+    (whole && check.index == other.index && action == wanted).then(|| u32::try_from(check.value).ok()).flatten()
+}
+
+/// Rules for many values of one argument: the argument is loaded once, and neighbours become ranges.
+fn one_of(rules: &[Rule], into: &mut Vec<SockFilter>) {
+    let Some(first) = rules.first() else { return };
+    let mut values: Vec<u32> = rules.iter().filter_map(|each| plain_value(each, first)).collect();
+    values.sort_unstable();
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for value in values {
+        match ranges.last_mut() {
+            Some((_, last)) if value <= last.saturating_add(1) => *last = value,
+            _ => ranges.push((value, value)),
+        }
+    }
+    let (address, action) = (OFFSET_ARGUMENTS + 8 * first.0[0].index, first.1);
+    let mut body = vec![instruction(LOAD, 0, 0, address)];
+    for (low, high) in ranges {
+        if low == high {
+            body.push(instruction(JUMP_EQUAL, 0, 1, low));
+        } else {
+            body.push(instruction(JUMP_GREATER_OR_EQUAL, 0, 2, low));
+            body.push(instruction(JUMP_GREATER, 1, 0, high));
+        }
+        body.push(instruction(RETURN, 0, 0, action));
+    }
+    into.push(instruction(LOAD, 0, 0, address + 4));
+    into.push(instruction(JUMP_EQUAL, 1, 0, 0));
+    into.push(instruction(JUMP, 0, 0, body.len() as u32));
+    into.append(&mut body);
+}
+
+fn one((checks, action): &Rule, into: &mut Vec<SockFilter>) {
+    let mut rule = Vec::new();
+    for check in checks {
+        compare(check, &mut rule);
+    }
+    // `FAIL` stands for "to the instruction behind the rule's return".
+    let length = rule.len();
+    for (at, each) in rule.iter().enumerate() {
+        let resolve = |target: Target| match target {
+            Target::Skip(distance) => distance,
+            Target::Fail => (length - at) as u8,
+        };
+        into.push(instruction(each.code, resolve(each.yes), resolve(each.no), each.k));
+    }
+    into.push(instruction(RETURN, 0, 0, *action));
 }
 
 #[derive(Clone, Copy)]

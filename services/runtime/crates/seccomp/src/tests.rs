@@ -123,6 +123,26 @@ fn masks_and_several_rules() {
 }
 
 #[test]
+fn many_values_of_one_argument_become_ranges() {
+    let equal = |value: u64| argument(0, "SCMP_CMP_EQ", value, 0);
+    let allowed: Vec<u64> = (0..46).filter(|value| ![38, 40].contains(value)).rev().chain([0x1_0000_0007]).collect();
+    let mut rules: Vec<SyscallRule> =
+        allowed.iter().map(|value| rule(&["socket"], "SCMP_ACT_ALLOW", vec![equal(*value)])).collect();
+    rules.push(rule(&["socket"], "SCMP_ACT_LOG", vec![equal(40)]));
+    rules.push(rule(&["socket"], "SCMP_ACT_LOG", vec![equal(41)]));
+    let code = code(&profile(rules));
+    assert!(code.len() < 120, "{}", code.len());
+    for value in (0..64).chain([0x1_0000_0007, 0x1_0000_0008, 0x1_0000_0028, u64::MAX]) {
+        let expected = match value {
+            40 => LOG,
+            _ if allowed.contains(&value) => ALLOW,
+            _ => ERRNO | 1,
+        };
+        assert_eq!(run(&code, ARCH_X86_64, 41, [value, 0, 0, 0, 0, 0]), expected, "{value:#x}");
+    }
+}
+
+#[test]
 fn every_call_of_a_long_profile() {
     let names: Vec<&str> = super::syscalls::X86_64.iter().map(|(name, _)| *name).step_by(2).collect();
     let code = code(&profile(vec![rule(&names, "SCMP_ACT_ALLOW", vec![])]));
