@@ -84,12 +84,15 @@ test: test-deps check bin rust ## Everything, from a fresh clone; needs root
 	$(VENV)/bin/pytest -q tests -m "not slow"
 	$(MAKE) test-cgroup2
 
+MACHINE_DEPS = @{ command -v debootstrap && command -v slirp4netns; } >/dev/null \
+  || { $(APT_UPDATE) && $(APT_INSTALL) debootstrap slirp4netns; }
+
 test-fresh: test-deps setup ## `make up` and friends on a fresh Debian 12 and 13, made by debootstrap; needs root
-	@command -v debootstrap >/dev/null || { $(APT_UPDATE) && $(APT_INSTALL) debootstrap; }
+	$(MACHINE_DEPS)
 	$(VENV)/bin/pytest -v tests/fresh
 
 test-compose: test-deps setup ## docker-compose.yml under Debian's real Docker, on a machine made by debootstrap; needs root
-	@command -v debootstrap >/dev/null || { $(APT_UPDATE) && $(APT_INSTALL) debootstrap; }
+	$(MACHINE_DEPS)
 	$(VENV)/bin/pytest -v tests/compose
 
 test-deps: deps ## Install what the tests need besides (Debian)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.images import BUSYBOX, busybox_layer, docker_archive
-from tests.support.machine import CLONE, Machine, fresh_machine, make_base_image
+from tests.support.machine import CLONE, Machine, fresh_machine, machine_tools, make_base_image
 from tests.support.stack import wait_until
 
 from dockyard.stack import stack_at
@@ -26,9 +26,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1500)]
 # Bridge, rules and cgroups are named after it: another run on this kernel may go on beside.
 _ROOT = f"/var/lib/dockyard-{os.getpid()}"
 _PEER_CGROUP = f"dockyard-peer-{os.getpid()}"
-_PEER = "docker.io docker-cli docker-compose docker-buildx iptables procps"
-# Its own bridge and rules would meet those of this machine's real Docker.
-_PEER_FLAGS = f"--cgroup-parent=/{_PEER_CGROUP} --bridge=none --iptables=false --ip6tables=false --ip-forward=false"
+_PEER = "docker.io docker-cli docker-compose docker-buildx iptables procps curl nftables iproute2"
+_PEER_FLAGS = f"--cgroup-parent=/{_PEER_CGROUP}"
 _COUNTER = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done"
 
 
@@ -65,8 +64,8 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        pytest.skip("needs root and debootstrap")
+    if os.geteuid() != 0 or not machine_tools():
+        pytest.skip("needs root, debootstrap and slirp4netns")
     folder = Path(tempfile.mkdtemp(prefix="dockyard-compose-"))
     try:
         with fresh_machine("trixie", folder / "root") as machine:
@@ -129,9 +128,8 @@ def _traces(host: Host) -> dict[str, object]:
             # The real Docker keeps the host's network namespace there once it has used it.
             if "/run/docker/netns/" not in line
         ),
-        "bridge": Path(f"/sys/class/net/{stack.bridge}").exists(),
-        "tables": stack.bridge.replace("-", "_")
-        in subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout,
+        "links": host.machine.run("ls /sys/class/net").stdout,
+        "tables": host.machine.run("nft list tables").stdout,
         "cgroups": list(Path("/sys/fs/cgroup").glob(f"**{stack.shim_cgroup}")),
         "processes": host.machine.run("pgrep -af '[d]ockyard'", check=False).stdout,
         "files": host.machine.run(f"ls -A {_ROOT}", check=False).stdout,
@@ -159,10 +157,8 @@ def _check_undisturbed(host: Host, name: str, before: str) -> None:
     numbers = [int(line) for line in host.docker(f"logs {name}").splitlines()]
     assert numbers == list(range(len(numbers)))
     address = host.docker(f"port {name} 80/tcp")
-    fetched = subprocess.run(
-        ["curl", "-sf", f"http://{address}/seed"], capture_output=True, text=True, timeout=20
-    )
-    assert fetched.stdout == "from the image\n"
+    fetched = host.machine.run(f"curl -sf --max-time 20 http://{address}/seed").stdout
+    assert fetched == "from the image\n"
 
 
 @pytest.mark.parametrize("service", ["containerd", "dockerd"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.images import BUSYBOX, busybox_layer, docker_archive
-from tests.support.machine import CLONE, Machine, fresh_machine
+from tests.support.machine import CLONE, Machine, fresh_machine, machine_tools
 
 pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(1500)]
 
@@ -22,8 +22,8 @@ _LONG = "/srv/" + "/".join(["a-folder-with-a-long-name"] * 6)
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A fresh machine that holds nothing but a clone of what is committed here."""
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        pytest.skip("needs root and debootstrap")
+    if os.geteuid() != 0 or not machine_tools():
+        pytest.skip("needs root, debootstrap and slirp4netns")
     folder = Path(tempfile.mkdtemp(prefix="dockyard-fresh-"))
     try:
         with fresh_machine(request.param, folder / "root") as booted:
@@ -101,8 +101,7 @@ done
 
 
 def test_default_paths_serve_the_command_line_as_it_is(machine: Machine) -> None:
-    """In a network of its own: docker0 may exist on the real one."""
     machine.run("make test-deps bin", cwd=_CLONE)
-    done = machine.run(_DEFAULT_PATHS, cwd=_CLONE, own_network=True)
+    done = machine.run(_DEFAULT_PATHS, cwd=_CLONE)
     assert "172.17.0.2/16" in done.stdout
     assert "found again" in done.stdout

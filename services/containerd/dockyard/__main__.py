@@ -11,6 +11,7 @@ import shutil
 import socket
 import struct
 import sys
+from collections import deque
 from typing import Any, Final
 
 from dockyard import leftovers, orphans
@@ -27,6 +28,7 @@ from wire.errors import EngineError
 
 _READY_PATIENCE: Final = 60.0
 _STOP_PATIENCE: Final = 90.0
+_LAST_WORDS: Final = 8
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,9 +104,7 @@ def _up(stack: Stack, bin_dir: str, hello: str) -> None:
         if _ask(stack, "ready", _READY_PATIENCE) is None:
             raise EngineFailure(f"the supervisor ended; see {stack.log_dir}/supervisor.log")
     except TimeoutError:
-        raise EngineFailure(
-            f"the daemons are not ready after {_READY_PATIENCE:.0f} s; see {stack.log_dir}"
-        ) from None
+        raise EngineFailure(_why_not_ready(stack)) from None
     engine = Engine(stack.docker_socket)
     if not engine.find_image(NAME):
         with open(hello, "rb") as file:
@@ -121,6 +121,23 @@ def _up(stack: Stack, bin_dir: str, hello: str) -> None:
         sys.stdout.write(
             "There is no docker command yet: install docker-cli (Debian 12: docker.io).\n"
         )
+
+
+def _why_not_ready(stack: Stack) -> str:
+    """Which daemon does not serve, how it ended if it did, and its last words."""
+    told = [f"the stack is not ready after {_READY_PATIENCE:.0f} s"]
+    answer = _ask(stack, "status", _READY_PATIENCE) or {"daemons": []}
+    for daemon in answer["daemons"]:
+        if not daemon["ready"]:
+            log = f"{stack.log_dir}/{daemon['name']}.log"
+            ended = f" ended with {daemon['last_exit']}," if daemon["last_exit"] else ""
+            told.append(f"{daemon['name']}{ended} does not serve; the end of {log}:")
+            with (
+                contextlib.suppress(OSError),
+                open(log, encoding="utf-8", errors="replace") as file,
+            ):
+                told += (f"  {line.rstrip()}" for line in deque(file, _LAST_WORDS))
+    return "\n".join(told)
 
 
 def _spawn(stack: Stack, bin_dir: str) -> None:
