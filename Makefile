@@ -95,6 +95,21 @@ test-compose: test-deps setup ## docker-compose.yml under Debian's real Docker, 
 	$(MACHINE_DEPS)
 	$(VENV)/bin/pytest -v tests/compose
 
+# nerdctl has no Debian package; this is its module's own checksum.
+NERDCTL_VERSION := v2.0.3
+NERDCTL_SUM := h1:hdbDSsFHFNehQEbUortBTXpYUOY13bQmLAvtNHBthc8=
+
+test-nerdctl: bin test-deps $(TOOLS)/usr/bin/nerdctl ## nerdctl against our containerd; needs root, a Go compiler, CNI plugins
+	@[ -x /usr/lib/cni/bridge ] || { $(APT_UPDATE) && $(APT_INSTALL) containernetworking-plugins; }
+	$(VENV)/bin/pytest -v tests/integration/ctr/test_nerdctl.py
+
+$(TOOLS)/usr/bin/nerdctl:
+	@command -v go >/dev/null || { echo 'a Go compiler is needed to build nerdctl'; exit 1; }
+	@found=$$(GONOSUMDB='*' go mod download -json github.com/containerd/nerdctl/v2@$(NERDCTL_VERSION)) && \
+	field() { printf '%s\n' "$$found" | sed -n "s/.*\"$$1\": \"\(.*\)\".*/\1/p"; }; \
+	[ "$$(field Sum)" = '$(NERDCTL_SUM)' ] || { echo "nerdctl has another checksum: $$(field Sum)"; exit 1; }; \
+	cd "$$(field Dir)" && GONOSUMDB='*' CGO_ENABLED=0 go build -o $(CURDIR)/$@ ./cmd/nerdctl
+
 test-deps: deps ## Install what the tests need besides (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
 	have busybox busybox-static; have skopeo skopeo; have ps procps; have nsenter util-linux; have curl curl; have openssl openssl; \

@@ -90,7 +90,9 @@ class Containerd:
     @property
     def channel(self) -> grpc.Channel:
         if self._channel is None:
-            self._channel = grpc.insecure_channel(f"unix:{self.address}", options=CHANNEL_OPTIONS)
+            # Not the product's pauses between attempts, which are also its patience with a busy machine.
+            options = [each for each in CHANNEL_OPTIONS if "backoff" not in each[0]]
+            self._channel = grpc.insecure_channel(f"unix:{self.address}", options=options)
         return self._channel
 
     def call(self, *words: str | Path, stdin: bytes | None = None, timeout: float = 40) -> Done:
@@ -207,9 +209,11 @@ class Containerd:
 
 
 @contextlib.contextmanager
-def running_containerd(root: Path, **environment: str) -> Iterator[Containerd]:
+def running_containerd(
+    root: Path, *, program: tuple[str | Path, ...] = (BIN / "containerd",), **environment: str
+) -> Iterator[Containerd]:
     """A daemon below ``root``, and nothing of it in the end: no mount, no process, no socket."""
-    containerd = Containerd(root, environment)
+    containerd = Containerd(root, environment, program=program)
     containerd.start()
     try:
         yield containerd

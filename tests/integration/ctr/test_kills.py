@@ -170,7 +170,10 @@ def test_killed_at_some_steps(operations: dict[str, Operation], name: str) -> No
 def test_killed_at_every_step(operations: dict[str, Operation], name: str) -> None:
     operation = operations[name]
     for number in range(1, _steps(operation) + 1):
-        _killed_at(operation, number)
+        try:
+            _killed_at(operation, number)
+        except AssertionError as error:
+            raise AssertionError(f"killed at step {number}") from error
 
 
 def test_steps_are_reported(operations: dict[str, Operation]) -> None:
