@@ -125,7 +125,7 @@ def test_ps_logs_exec_stop(nerdctl: Nerdctl, runtime: str) -> None:
     assert "exit code 4" in nerdctl.call("exec", "back", "sh", "-c", "exit 4").err
     assert json.loads(nerdctl("inspect", "back"))[0]["State"]["Running"] is True
     nerdctl("pause", "back")
-    assert "Paused" in nerdctl("ps", "--format", "{{.Status}}")
+    assert "Paused" in nerdctl("ps", "-a", "--format", "{{.Status}}")
     nerdctl("unpause", "back")
     nerdctl("stop", "back")
     assert "Exited (0)" in nerdctl("ps", "-a", "--format", "{{.Status}}")
