@@ -38,6 +38,10 @@ class FdStore:
         """Leave a copy of a descriptor with the supervisor."""
         self._send(f"FDSTORE=1\nFDNAME={name}", descriptor)
 
+    def hold(self, name: str, descriptor: int) -> None:
+        """The same for one that looks hung up and is not: a socket that is bound and does not listen."""
+        self._send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", descriptor)
+
     def drop(self, name: str) -> None:
         """Have it closed."""
         self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")

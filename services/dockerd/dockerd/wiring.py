@@ -168,7 +168,7 @@ def _networks(config: Config, kept: FdStore) -> NetworkController:
         bridge=config.bridge,
         bip=config.bip,
     )
-    return NetworkController(settings, on_reserve=kept.keep, on_release=kept.drop)
+    return NetworkController(settings, on_reserve=kept.hold, on_release=kept.drop)
 
 
 def _assemble(

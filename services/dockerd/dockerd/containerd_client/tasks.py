@@ -83,7 +83,7 @@ class Tasks:
 
     async def mounts(self, key: str) -> list[Mount]:
         """How to mount a snapshot."""
-        response = await self._containerd.call(
+        response = await self._containerd.ask(
             "snapshots.v1.Snapshots",
             "Mounts",
             snapshots.MountsRequest(snapshotter=_SNAPSHOTTER, key=key),
@@ -93,7 +93,7 @@ class Tasks:
 
     async def usage(self, key: str) -> int:
         """The bytes that a snapshot itself takes."""
-        response = await self._containerd.call(
+        response = await self._containerd.ask(
             "snapshots.v1.Snapshots",
             "Usage",
             snapshots.UsageRequest(snapshotter=_SNAPSHOTTER, key=key),
@@ -214,7 +214,7 @@ class Tasks:
     async def state(self, container_id: str, exec_id: str = "") -> TaskState | None:
         """A process's state; None if containerd knows no such task."""
         try:
-            response = await self._containerd.call(
+            response = await self._containerd.ask(
                 "tasks.v1.Tasks",
                 "Get",
                 tasks.GetRequest(container_id=container_id, exec_id=exec_id),
@@ -278,7 +278,7 @@ class Tasks:
 
     async def pids(self, container_id: str) -> list[int]:
         """All processes."""
-        response = await self._containerd.call(
+        response = await self._containerd.ask(
             "tasks.v1.Tasks",
             "ListPids",
             tasks.ListPidsRequest(container_id=container_id),

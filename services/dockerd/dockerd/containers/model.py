@@ -58,6 +58,7 @@ class Container:
     pending: list[tuple[dict[str, Any], int]] = field(default_factory=list)
     restarting: asyncio.Task[None] | None = None
     removing: bool = False
+    removal_due: bool = False
     removing_volumes: bool = False
     held: bool = False
     torn_down: bool = False
@@ -66,7 +67,7 @@ class Container:
 
     _RECORDED: ClassVar[tuple[str, ...]] = (
         "container_id", "name", "created", "image", "image_name", "top", "config", "host", "networking", "path", "args",
-        "restart_count", "manually_stopped", "mounts", "removing", "removing_volumes",
+        "restart_count", "manually_stopped", "mounts", "removing_volumes",
     )  # fmt: skip
 
     @property
@@ -95,6 +96,7 @@ class Container:
         """Record it, durably; with ``--rm`` not beyond the machine's power, because then it is gone in any case."""
         document = {name: getattr(self, name) for name in self._RECORDED}
         document["state"] = self.state.document()
+        document["removal_due"] = self.removing or self.removal_due
         durable = not self.host.get("AutoRemove")
         write_atomic(
             f"{self.directory}/config.v2.json", json.dumps(document).encode(), durable=durable

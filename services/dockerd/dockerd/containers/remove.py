@@ -76,7 +76,7 @@ class Remover:
                 self._store.discard(container)
         except Exception:
             # Only a failure is taken back: a daemon that ends leaves the mark.
-            container.removing = False
+            container.removing = container.removal_due = False
             with contextlib.suppress(OSError):
                 container.save()
             raise
@@ -98,8 +98,9 @@ class Remover:
         self._background.begin(self._resume(container, volumes=volumes))
 
     async def _resume(self, container: Container, *, volumes: bool) -> None:
-        with contextlib.suppress(EngineError):
-            await self._remove(container, volumes=volumes)
+        if not container.removing:
+            with contextlib.suppress(EngineError):
+                await self._remove(container, volumes=volumes)
 
     def remove_soon(self, container: Container) -> None:
         """For ``--rm``: in the background, by force, with its anonymous volumes."""

@@ -205,4 +205,6 @@ def _is_owed_removal(container: Container) -> bool:
     """Whether its removal was begun, or it has ended and was to go by itself."""
     ended = container.state.started_at != NEVER or container.state.error != ""
     removes = bool(container.host.get("AutoRemove")) and ended and not container.running
-    return container.removing or (removes and not container.state.restarting)
+    if container.removing:
+        return False
+    return container.removal_due or (removes and not container.state.restarting)

@@ -220,10 +220,10 @@ class ExecService:
                 async with asyncio.timeout(_EVENT_DELAY):
                     await found.ended.wait()
         if found.running:
-            with contextlib.suppress(EngineError):
-                state = await self._tasks.state(found.container.container_id, found.exec_id)
-                if state is not None and state.exited is not None:
-                    self.exited(found.container.container_id, found.exec_id, state.exited)
+            # A client asks when the stream has ended: what is not known must be an error, not a missing exit code.
+            state = await self._tasks.state(found.container.container_id, found.exec_id)
+            if state is not None and state.exited is not None and found.exit_code is None:
+                self.exited(found.container.container_id, found.exec_id, state.exited)
 
     # -- inside
 

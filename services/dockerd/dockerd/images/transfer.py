@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
 
 from dockerd.containerd_client.client import Containerd
 from wire import typeurl
+from wire.errors import EngineError, Unavailable
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2
 from wire.gen.containerd.types.transfer import progress_pb2, registry_pb2
@@ -73,10 +75,23 @@ class ByteStream:
         """A new stream."""
         cls._count += 1
         name = f"dockerd-{id(containerd):x}-{cls._count}"
-        call = containerd.open_stream()
-        await call.write(typeurl.pack(streaming_pb2.StreamInit(id=name)))
-        await call.read()
-        return cls(name, call)
+        stream = cls(name, containerd.open_stream())
+        try:
+            await stream.write(streaming_pb2.StreamInit(id=name))
+            await stream.receive()
+        except EngineError:
+            stream.close()
+            raise
+        return stream
+
+    async def write(self, message: Message) -> None:
+        """Send a message; raises EngineError kinds."""
+        try:
+            await self._call.write(typeurl.pack(message))
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from failure
+        except asyncio.InvalidStateError as failure:
+            raise Unavailable("the stream to containerd has ended") from failure
 
     async def receive(self) -> Any:
         """The next message; None at the end."""
@@ -99,7 +114,7 @@ class ByteStream:
                     if isinstance(message, transfer_streaming.WindowUpdate):
                         room += message.update
                 part, view = view[: min(room, _LARGEST)], view[min(room, _LARGEST) :]
-                await self._call.write(typeurl.pack(transfer_streaming.Data(data=part)))
+                await self.write(transfer_streaming.Data(data=part))
                 room -= len(part)
         await self._call.done_writing()
 
@@ -107,7 +122,7 @@ class ByteStream:
         """The data that the other side sends."""
         # HTTP/2 holds the sender back already. Updates are rare, because grpc.aio (1.85) drops what is still unread when a
         # write meets a stream that the other side has just ended.
-        await self._call.write(typeurl.pack(transfer_streaming.WindowUpdate(update=_WINDOW)))
+        await self.write(transfer_streaming.WindowUpdate(update=_WINDOW))
         taken = 0
         while (message := await self.receive()) is not None:
             if isinstance(message, transfer_streaming.Data):
@@ -115,7 +130,7 @@ class ByteStream:
                 taken += len(message.data)
                 if taken >= _WINDOW // 2:
                     update = transfer_streaming.WindowUpdate(update=taken)
-                    await self._call.write(typeurl.pack(update))
+                    await self.write(update)
                     taken = 0
 
     async def answer(self, auth: dict[str, str], registry: str) -> None:
@@ -125,7 +140,7 @@ class ByteStream:
             if isinstance(message, registry_pb2.AuthRequest):
                 if message.host not in ours:
                     nothing = registry_pb2.AuthResponse(authType=registry_pb2.NONE)
-                    await self._call.write(typeurl.pack(nothing))
+                    await self.write(nothing)
                     continue
                 token = auth.get("identitytoken")
                 answer = registry_pb2.AuthResponse(
@@ -133,7 +148,7 @@ class ByteStream:
                     username=auth.get("username", ""),
                     secret=token or auth.get("password", ""),
                 )
-                await self._call.write(typeurl.pack(answer))
+                await self.write(answer)
 
     def close(self) -> None:
         """Give it up."""

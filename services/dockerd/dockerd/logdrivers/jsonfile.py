@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import BinaryIO, Final
 
 _PAUSE: Final = 0.05
 
@@ -68,7 +68,7 @@ async def follow(path: str, tail: int | None, ended: Callable[[], bool]) -> Asyn
         if ended():
             return
         await asyncio.sleep(_PAUSE)
-    file = open(path, "rb")  # noqa: SIM115 - closed and reopened at rotation
+    file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed and reopened at rotation
     try:
         content = file.read()
         whole = content.rfind(b"\n") + 1
@@ -86,16 +86,48 @@ async def follow(path: str, tail: int | None, ended: Callable[[], bool]) -> Asyn
                     if found is not None:
                         yield found
                 continue
-            try:
-                rotated = os.stat(path).st_ino != os.fstat(file.fileno()).st_ino
-            except FileNotFoundError:
-                return
-            if rotated:
+            if os.fstat(file.fileno()).st_size < file.tell():
+                # Emptied: that is how a log of a single file rotates.
+                file.seek(0)
+                pending = b""
+                continue
+            following = _following(path, file)
+            if following is not None:
+                # What was written between our last read and the rotation is still to be had.
+                lines = (pending + file.read()).split(b"\n")[:-1]
+                pending = b""
                 file.close()
-                file = open(path, "rb")  # noqa: SIM115
+                file = following
+                for line in lines:
+                    found = _entry(line)
+                    if found is not None:
+                        yield found
                 continue
             if finished:
                 return
             await asyncio.sleep(_PAUSE)
     finally:
         file.close()
+
+
+def _following(path: str, current: BinaryIO) -> BinaryIO | None:
+    """The file that came after ``current`` by rotation, however often that happened; None for the newest."""
+    own = os.fstat(current.fileno()).st_ino
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(path).st_ino == own:
+            return None
+    opened: list[BinaryIO] = []
+    with contextlib.suppress(FileNotFoundError):
+        while True:
+            name = f"{path}.{len(opened)}" if opened else path
+            opened.append(open(name, "rb"))  # noqa: SIM115 - closed below, or by the caller
+    # A rotation meanwhile makes one file come twice, and none be missing.
+    inodes = [os.fstat(each.fileno()).st_ino for each in opened]
+    newer = [at for at, inode in enumerate(inodes) if inode != own]
+    if own in inodes:
+        newer = [at for at in newer if at < inodes.index(own)]
+    chosen = max(newer, default=None)
+    for at, each in enumerate(opened):
+        if at != chosen:
+            each.close()
+    return opened[chosen] if chosen is not None else None
