@@ -114,7 +114,7 @@ def _delete(parsed: argparse.Namespace) -> None:
     import subprocess
     import time
 
-    from shim import linux, messages, options, record
+    from shim import bootstrap, linux, messages, options, record
     from wire.gen.shim.task.v2.shim_msg import DeleteResponse
 
     bundle = parsed.bundle or os.getcwd()
@@ -128,6 +128,7 @@ def _delete(parsed: argparse.Namespace) -> None:
         check=False,
     )
     linux.unmount_all(f"{bundle}/rootfs")
+    bootstrap.remove_sockets(bundle)
     response = DeleteResponse(exit_status=_KILLED)
     with contextlib.suppress(OSError, ValueError), open(f"{bundle}/exit.json", "rb") as file:
         ended = json.load(file)

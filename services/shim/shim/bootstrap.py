@@ -10,10 +10,11 @@ import signal
 import socket
 import struct
 
-from shim import log
+from shim import log, record
 from shim.server import Settings, serve
+from shim.stdio import uri
 from wire.atomic import write_atomic
-from wire.errors import Internal
+from wire.errors import EngineError, Internal
 from wire.gen.shim.ttrpc.request_msg import Request as TtrpcRequest
 from wire.ttrpc import frame
 
@@ -63,6 +64,20 @@ def start(request: Request) -> Started:
     write_atomic(f"{request.bundle}/shim.pid", str(pid).encode(), 0o644, durable=False)
     write_atomic(f"{request.bundle}/address", address.encode(), 0o644, durable=False)
     return Started(address, pid)
+
+
+def remove_sockets(bundle: str) -> None:
+    """Take away the socket files that a dead shim has left; those of one that serves others of a group stay."""
+    with contextlib.suppress(OSError), open(f"{bundle}/address", encoding="utf-8") as file:
+        path = file.read().strip().removeprefix("unix://")
+        if not _serving(path):
+            os.unlink(path)
+    remembered = record.load(bundle)
+    for process in remembered.processes if remembered else ():
+        with contextlib.suppress(OSError, EngineError):
+            attach = uri.parse(process.stdout).attach
+            if attach:
+                os.unlink(attach)
 
 
 def _question() -> bytes:

@@ -18,7 +18,7 @@ from dockerd.containers.model import Container, moment, now, seconds_of
 from dockerd.containers.remove import Remover
 from dockerd.containers.restart_policy import Backoff
 from dockerd.containers.start import Starter
-from dockerd.containers.state import NEVER, Change
+from dockerd.containers.state import Change
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
 from dockerd.linux import cgroups
@@ -202,9 +202,11 @@ class Supervisor:
 
 
 def _is_owed_removal(container: Container) -> bool:
-    """Whether its removal was begun, or it has ended and was to go by itself."""
-    ended = container.state.started_at != NEVER or container.state.error != ""
-    removes = bool(container.host.get("AutoRemove")) and ended and not container.running
+    """Whether its removal was begun, or it was to go by itself and does not run (as in Docker, also if it never did).
+
+    The CLI waits for the removal of a `--rm` container whose start it saw fail, because the daemon was killed.
+    """
+    removes = bool(container.host.get("AutoRemove")) and not container.running
     if container.removing:
         return False
     return container.removal_due or (removes and not container.state.restarting)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from typing import Any, Final
 
 from dockerd.background import Background
@@ -19,6 +19,7 @@ from dockerd.fdstore import FdStore
 from wire.errors import EngineError
 
 PREFIX: Final = "wait-"
+_CHUNK: Final = 4096
 _NOT_RUNNING: Final = "not-running"
 _NEXT_EXIT: Final = "next-exit"
 _REMOVED: Final = "removed"
@@ -109,7 +110,11 @@ class Waits:
             container = self._store.find(container_id)
             try:
                 if container is not None:
-                    answer = {"StatusCode": await until(container, condition)}
+                    code = await _or_gone(until(container, condition), descriptor)
+                    if code is None:
+                        self._kept.drop(name)
+                        return
+                    answer = {"StatusCode": code}
                 else:
                     # It was removed while nobody looked: that is what was waited for.
                     answer = {"StatusCode": self._tombstones.get(container_id)}
@@ -127,3 +132,33 @@ class Waits:
     async def close(self) -> None:
         """Stop waiting; the copies with the supervisor keep the clients waiting."""
         await self._background.close()
+
+
+async def _or_gone(waiting: Coroutine[Any, Any, int], descriptor: int) -> int | None:
+    """What ``waiting`` finds; None if the client has left before."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(waiting)
+    gone = False
+
+    def readable() -> None:
+        # A client that waits sends nothing more, but its end.
+        nonlocal gone
+        with contextlib.suppress(BlockingIOError):
+            try:
+                gone = not os.read(descriptor, _CHUNK)
+            except ConnectionError:
+                gone = True
+        if gone:
+            loop.remove_reader(descriptor)
+            task.cancel()
+
+    loop.add_reader(descriptor, readable)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if gone:
+            return None
+        raise
+    finally:
+        loop.remove_reader(descriptor)
+        task.cancel()

@@ -62,7 +62,8 @@ class ExecService:
         """Bring back the execs of an earlier life; the containers are loaded."""
         for exec_id, record in self._records.load():
             container = self._store.find(str(record.get("container")))
-            if container is None:
+            # One that was not started is unknown to the next daemon, as in Docker: its client may have seen a beginning.
+            if container is None or not record["started"]:
                 self._records.forget(exec_id)
                 continue
             found = Exec(
@@ -87,6 +88,11 @@ class ExecService:
                     self._record(found)
                 elif state.exited is not None:
                     self.exited(found.container.container_id, found.exec_id, state.exited)
+                elif not state.running:
+                    # Its daemon died before it could start it: nobody else will.
+                    found.running, found.exit_code = False, _NOT_EXECUTABLE
+                    self._record(found)
+                    await self._tasks.delete_exec(found.container.container_id, found.exec_id)
                 else:
                     found.pid = state.pid
 

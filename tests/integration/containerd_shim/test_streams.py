@@ -1,0 +1,163 @@
+"""Where a container's output goes, and where its input comes from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.integration.containerd_shim.conftest import World, settle
+
+pytestmark = pytest.mark.root
+
+LOGGER = """#!/bin/sh
+echo "$@" > "$0.arguments"
+env | sort > "$0.environment"
+exec 5>&-
+cat <&3 > "$0.out" & cat <&4 > "$0.err" & wait
+echo done > "$0.end"
+"""
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", path], check=True)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+async def test_fifos(world: World, tmp_path: Path) -> None:
+    paths = {name: str(tmp_path / name) for name in ("stdin", "stdout", "stderr")}
+    for path in paths.values():
+        os.mkfifo(path)
+    readers = [os.open(paths[name], os.O_RDONLY | os.O_NONBLOCK) for name in ("stdout", "stderr")]
+    box = world.bundle()
+    await box.create("sh", "-c", "cat; echo err >&2", **paths)
+    writer = os.open(paths["stdin"], os.O_WRONLY)
+    await box.call("Start")
+    os.write(writer, b"in and out")
+    os.close(writer)
+    await box.call("CloseIO", stdin=True)
+    await box.call("Wait")
+    assert [os.read(each, 100) for each in readers] == [b"in and out", b"err\n"]
+    for each in readers:
+        os.close(each)
+
+
+async def test_a_missing_reader_does_not_lose_output(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    os.mkfifo(path)
+    box = world.bundle()
+    await box.run("sh", "-c", "seq 1 20000", stdout=str(path))
+    # More than the pipes hold: it waits for a reader.
+    await asyncio.sleep(0.2)
+    found = bytearray()
+    with open(path, "rb") as reader:
+        while data := await asyncio.to_thread(reader.read, 65536):
+            found += data
+    assert found.split() == [b"%d" % n for n in range(1, 20001)]
+
+
+async def test_a_file_takes_both_streams_and_is_appended_to(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "new folder/log"
+    for _ in range(2):
+        box = world.bundle()
+        uri = f"file://{str(path).replace(' ', '%20')}"
+        await box.run("sh", "-c", "echo out; echo err >&2", stdout=uri, stderr=uri)
+        await box.call("Wait")
+    assert sorted(path.read_text().split()) == ["err", "err", "out", "out"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+async def test_a_logging_program(world: World, tmp_path: Path, terminal: bool) -> None:
+    program = tmp_path / "logger"
+    program.write_text(LOGGER)
+    program.chmod(0o755)
+    box = world.bundle()
+    box.config["process"]["terminal"] = terminal
+    uri = f"binary://{program}?--name=a+b&flag"
+    await box.run("sh", "-c", "echo out; echo err >&2", terminal=terminal, stdout=uri, stderr=uri)
+    await box.call("Wait")
+    await settle((tmp_path / "logger.end").exists)
+    assert (tmp_path / "logger.arguments").read_text() == "--name a b flag \n"
+    environment = (tmp_path / "logger.environment").read_text()
+    assert f"CONTAINER_ID={box.container_id}\n" in environment
+    assert "CONTAINER_NAMESPACE=tests\n" in environment
+    assert "TTRPC_ADDRESS" not in environment
+    out, err = (tmp_path / "logger.out").read_bytes(), (tmp_path / "logger.err").read_bytes()
+    assert (out, err) == ((b"out\r\nerr\r\n", b"") if terminal else (b"out\n", b"err\n"))
+
+
+async def test_a_logger_that_acknowledges_or_does_not(world: World, tmp_path: Path) -> None:
+    for name, line in (("good", "echo x >&5"), ("bad", "exit 1")):
+        program = tmp_path / name
+        program.write_text(LOGGER.replace("exec 5>&-", f"{line}; exec 5>&-"))
+        program.chmod(0o755)
+    box = world.bundle()
+    with pytest.raises(Exception, match="ended before it was ready"):
+        await box.run("true", stdout=f"binary-v2://{tmp_path}/bad")
+    box = world.bundle()
+    await box.run("echo", "kept", stdout=f"binary-v2://{tmp_path}/good")
+    await settle((tmp_path / "good.end").exists)
+    assert (tmp_path / "good.out").read_text() == "kept\n"
+    with pytest.raises(Exception, match="failed to start binary process"):
+        await world.bundle().run("true", stdout="binary:///no/such/logger")
+
+
+async def test_a_killed_logger_does_not_stop_the_container(world: World, tmp_path: Path) -> None:
+    program = tmp_path / "logger"
+    program.write_text("#!/bin/sh\necho $$ > $0.pid\nexec 5>&-\nexec sleep 1000 3<&- 4<&-\n")
+    program.chmod(0o755)
+    box = world.bundle()
+    await box.run("sh", "-c", "sleep 0.3; seq 1 100000; exit 3", stdout=f"binary://{program}")
+    os.kill(int((tmp_path / "logger.pid").read_text()), 9)
+    assert (await box.call("Wait")).exit_status == 3
+
+
+async def test_a_full_disk_does_not_stop_the_container(world: World, tiny_disk: Path) -> None:
+    log = tiny_disk / "log"
+    box = world.bundle()
+    script = "seq 1 5000; sleep 1000 & trap 'seq 6001 6010; exit 5' TERM; wait"
+    await box.run("sh", "-c", script, stdout=f"json-file://{log}")
+    await settle(lambda: "log write failed" in (box.path / "shim.log").read_text())
+    subprocess.run(["mount", "-o", "remount,size=1m", tiny_disk], check=True)
+    await box.call("Kill", signal=15)
+    assert (await box.call("Wait")).exit_status == 5
+    # Each line is a record; what is there is the beginning and the end.
+    numbers = [int(json.loads(line)["log"]) for line in log.read_bytes().splitlines()]
+    assert numbers[-10:] == list(range(6001, 6011))
+    kept = len(numbers) - 10
+    assert numbers[:kept] == list(range(1, kept + 1))
+    assert kept < 5000
+    assert '"log incomplete"' in (box.path / "shim.log").read_text()
+
+
+@pytest.mark.parametrize(("size", "files"), [(4096, 1), (4096, 3), (100_000, 2)])
+async def test_rotation_under_load(world: World, tmp_path: Path, size: int, files: int) -> None:
+    log = tmp_path / "log"
+    box = world.bundle()
+    uri = f"json-file://{log}?max-size={size}&max-file={files}"
+    await box.run("sh", "-c", "seq 1 50000; printf 'no end'", stdout=uri, stderr=uri)
+    await box.call("Wait")
+    found = sorted(tmp_path.glob("log*"), key=lambda path: -int(path.suffix[1:] or 0))
+    assert len(found) == files
+    assert all(path.stat().st_size <= size for path in found)
+    texts = [json.loads(line)["log"] for path in found for line in path.read_bytes().splitlines()]
+    assert texts.pop() == "no end"
+    numbers = [int(text) for text in texts]
+    assert numbers == list(range(50001 - len(numbers), 50001))
+
+
+async def test_a_log_is_whole_when_the_end_is_told(world: World, tmp_path: Path) -> None:
+    for number in range(5):
+        log = tmp_path / f"log{number}"
+        box = world.bundle()
+        await box.run("sh", "-c", "seq 1 3000; echo last", stdout=f"json-file://{log}")
+        await box.call("Wait")
+        assert json.loads(log.read_bytes().splitlines()[-1])["log"] == "last\n"
