@@ -66,6 +66,9 @@ class Remover:
                 container.save()
             await self._end(container)
             async with container.lock:
+                if container.running:
+                    # A start that was under way has gone through.
+                    await self._tasks.delete(container.container_id)
                 await self._teardown.run(container)
                 await self._tasks.remove_snapshot(container.container_id)
                 if volumes:
@@ -98,9 +101,15 @@ class Remover:
         self._background.begin(self._resume(container, volumes=volumes))
 
     async def _resume(self, container: Container, *, volumes: bool) -> None:
-        if not container.removing:
-            with contextlib.suppress(EngineError):
-                await self._remove(container, volumes=volumes)
+        async with container.lock:
+            # Meanwhile a client may have started it, or removed it.
+            gone = self._store.find(container.container_id) is not container
+            wanted = not container.removal_due and (container.running or container.state.restarting)
+            if gone or wanted or container.removing:
+                return
+            container.removing = True
+        with contextlib.suppress(EngineError):
+            await self._remove(container, volumes=volumes)
 
     def remove_soon(self, container: Container) -> None:
         """For ``--rm``: in the background, by force, with its anonymous volumes."""

@@ -109,7 +109,8 @@ class Supervisor:
             return
         async with container.lock:
             # A shim repeats what containerd was not there to hear: the end may be that of an earlier run.
-            if container.running and event.pid in {0, container.state.pid}:
+            known = self._store.find(event.container_id) is container
+            if known and container.running and event.pid in {0, container.state.pid}:
                 await self._end(container, event.exited)
 
     async def _end(self, container: Container, ended: Exited) -> None:
