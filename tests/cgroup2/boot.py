@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     if kernel is None:
         print("linux.uml is missing (Debian: user-mode-linux)", file=sys.stderr)
         return 125
-    words = arguments or ["tests/cgroup2", "tests/runtime"]
+    words = arguments or ["tests/cgroup2", "tests/runtime", "tests/security/test_cgroup_policy.py"]
     command = [
         kernel,
         f"mem={_MEMORY}",
