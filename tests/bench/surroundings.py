@@ -33,10 +33,15 @@ def run_inside(module: str, arguments: list[str], main: Callable[[Path], int]) -
             [*command, sys.executable, "-m", module, *arguments],
             env={**os.environ, _INSIDE: str(folder), "LC_ALL": "C.UTF-8"},
         )
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # The terminal tells everybody inside, too; unshare's end is what this process waits for.
-            signal.signal(number, lambda number, _: inner.send_signal(number))
+        # The terminal tells everybody inside itself; unshare keeps what others send to itself.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda number, _: _signal_child(inner.pid, number))
         return inner.wait()
+
+
+def _signal_child(pid: int, number: int) -> None:
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(child), number)
 
 
 @contextlib.contextmanager
@@ -75,8 +80,8 @@ def _first_process(main: Callable[[], int]) -> int:
     if child == 0:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         return main()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: os.kill(child, number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
     while True:
         pid, status = os.wait()
         if pid == child:
