@@ -197,7 +197,12 @@ def test_a_diff_can_be_applied(
 
     containerd.ctr("snapshots", "view", "below", top)
     made = diffs.Diff(
-        diff_pb2.DiffRequest(left=mounts("below"), right=mounts("work"), media_type=media_type),
+        diff_pb2.DiffRequest(
+            left=mounts("below"),
+            right=mounts("work"),
+            media_type=media_type,
+            labels={"containerd.io/gc.root": "1"},
+        ),
         metadata=HERE,
     ).diff
     assert made.media_type == media_type
@@ -225,6 +230,7 @@ def test_a_diff_can_be_applied(
         assert os.getxattr(tree / "new", "user.mine") == b"\xff\x00"
         assert not (tree / "three").exists()
         assert [path.name for path in (tree / "data").iterdir()] == ["other"]
+    containerd.ctr("content", "rm", made.digest)
 
 
 def test_an_untouched_snapshot_differs_in_nothing(containerd: Containerd, top: str) -> None:

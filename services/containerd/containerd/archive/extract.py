@@ -10,22 +10,29 @@ import contextlib
 import errno
 import os
 import stat
-import tarfile
 from collections.abc import Sequence
 from typing import BinaryIO, Final
 
+from containerd.archive.read import (
+    CHARACTER,
+    DIRECTORY,
+    HARD_LINK,
+    REGULAR,
+    SYMBOLIC_LINK,
+    Member,
+    TarReader,
+)
 from containerd.linux.syscalls import open_in_root
 from wire.errors import InvalidArgument
 
 _WHITEOUT: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
 _METADATA: Final = ".wh..wh."
-_CHUNK: Final = 1 << 20
-_XATTR: Final = "SCHILY.xattr."
 # What an archive can bring about by its names alone.
 _HOSTILE: Final = frozenset(
     {errno.ENOTDIR, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST, errno.EINVAL}
 )
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -44,9 +51,7 @@ def extract(
             stack.callback(os.close, roots[-1])
         try:
             white = bool(below) if overlay is None else overlay
-            _Extraction(roots[0], roots[1:], overlay=white).run(stream)
-        except tarfile.TarError as error:
-            raise InvalidArgument(f"layer is not a tar archive: {error}") from error
+            _Extraction(roots[0], roots[1:], overlay=white).run(TarReader(stream))
         except OSError as error:
             if error.errno in _HOSTILE:
                 raise InvalidArgument(f"layer cannot be unpacked: {error}") from error
@@ -59,13 +64,12 @@ class _Extraction:
         self._below = below
         self._overlay = overlay
         self._parents: dict[str, int] = {}
-        self._directories: list[tuple[str, tarfile.TarInfo]] = []
+        self._directories: list[tuple[str, Member]] = []
 
-    def run(self, stream: BinaryIO) -> None:
+    def run(self, archive: TarReader) -> None:
         try:
-            with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as archive:
-                for member in archive:
-                    self._member(archive, member)
+            for member in archive:
+                self._member(archive, member)
             # Last, because making the files changed the times again.
             for path, member in reversed(self._directories):
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -74,78 +78,83 @@ class _Extraction:
             for descriptor in self._parents.values():
                 os.close(descriptor)
 
-    def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    def _member(self, archive: TarReader, member: Member) -> None:
         path = _clean(member.name)
         parent_path, name = os.path.split(path)
         if not name:
-            self._finish(self._root, ".", member)
+            if member.kind == DIRECTORY:
+                self._finish(self._root, ".", member)
             return
         parent = self._parent(parent_path)
         if name.startswith(_WHITEOUT):
             self._whiteout(parent, parent_path, name)
             return
-        if not (member.isdir() and _is_directory(parent, name)):
+        if member.kind == REGULAR:
+            self._file(archive, member, parent, path, name)
+            return
+        if not (member.kind == DIRECTORY and _is_directory(parent, name)):
             self._remove(parent, path, name)
-            self._make(archive, member, parent, name)
-        if member.isdir():
+            self._make(member, parent, name)
+        if member.kind == DIRECTORY:
             self._directories.append((path, member))
-        if not member.islnk():
+        if member.kind != HARD_LINK:
             self._finish(parent, name, member)
 
-    def _make(
-        self, archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str
-    ) -> None:
-        if member.isdir():
-            os.mkdir(name, 0o700, dir_fd=parent)
-        elif member.isreg():
-            self._file(archive, member, parent, name)
-        elif member.issym():
-            os.symlink(member.linkname, name, dir_fd=parent)
-        elif member.islnk():
-            target = _clean(member.linkname)
-            source = self._parent(os.path.dirname(target), create=False)
-            os.link(
-                os.path.basename(target),
-                name,
-                src_dir_fd=source,
-                dst_dir_fd=parent,
-                follow_symlinks=False,
-            )
-        elif member.isfifo():
-            os.mkfifo(name, 0o600, dir_fd=parent)
-        elif member.ischr() or member.isblk():
-            kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
-            os.mknod(
-                name, kind | 0o600, os.makedev(member.devmajor, member.devminor), dir_fd=parent
-            )
-        else:
-            raise InvalidArgument(
-                f"layer entry {member.name!r} has the unknown type {member.type!r}"
-            )
+    def _make(self, member: Member, parent: int, name: str) -> None:
+        match member.kind:
+            case b"5":
+                os.mkdir(name, 0o700, dir_fd=parent)
+            case b"2":
+                os.symlink(member.link, name, dir_fd=parent)
+            case b"1":
+                target = _clean(member.link)
+                source = self._parent(os.path.dirname(target), create=False)
+                os.link(
+                    os.path.basename(target),
+                    name,
+                    src_dir_fd=source,
+                    dst_dir_fd=parent,
+                    follow_symlinks=False,
+                )
+            case b"6":
+                os.mkfifo(name, 0o600, dir_fd=parent)
+            case b"3" | b"4":
+                kind = stat.S_IFCHR if member.kind == CHARACTER else stat.S_IFBLK
+                os.mknod(name, kind | 0o600, os.makedev(*member.device), dir_fd=parent)
+            case _:
+                raise InvalidArgument(
+                    f"layer entry {member.name!r} has the unknown type {member.kind!r}"
+                )
 
-    @staticmethod
-    def _file(archive: tarfile.TarFile, member: tarfile.TarInfo, parent: int, name: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o600, dir_fd=parent)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            source = archive.extractfile(member)
-            assert source is not None
-            while chunk := source.read(_CHUNK):
-                file.write(chunk)
+    def _file(self, archive: TarReader, member: Member, parent: int, path: str, name: str) -> None:
+        try:
+            descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        except FileExistsError:
+            self._remove(parent, path, name)
+            descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        try:
+            archive.copy(member, descriptor)
+            os.fchown(descriptor, member.uid, member.gid)
+            # After the owner, whose change takes special bits away; and before the times, which writing changes.
+            os.fchmod(descriptor, member.mode & 0o7777)
+            for key, value in member.xattrs.items():
+                self._set_xattr(parent, name, key, value)
+            os.utime(descriptor, ns=(member.mtime, member.mtime))
+        finally:
+            os.close(descriptor)
 
-    def _finish(self, parent: int, name: str, member: tarfile.TarInfo) -> None:
+    def _finish(self, parent: int, name: str, member: Member) -> None:
         os.chown(name, member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
-        if not member.issym():
+        if member.kind != SYMBOLIC_LINK:
             # Made by us a moment ago, or checked to be a directory: not a link.
             os.chmod(name, member.mode & 0o7777, dir_fd=parent)
-            for key, value in member.pax_headers.items():
-                if key.startswith(_XATTR):
-                    self._set_xattr(parent, name, key.removeprefix(_XATTR), value)
-        if not member.isdir():
+            for key, value in member.xattrs.items():
+                self._set_xattr(parent, name, key, value)
+        if member.kind != DIRECTORY:
             self._times(parent, name, member)
 
     @staticmethod
-    def _set_xattr(parent: int, name: str, key: str, value: str) -> None:
+    def _set_xattr(parent: int, name: str, key: str, value: bytes) -> None:
         if key.startswith("trusted.overlay."):
             # An image must not steer the overlay itself.
             return
@@ -153,14 +162,13 @@ class _Extraction:
             os.setxattr(
                 f"/proc/self/fd/{parent}/{name}",
                 key,
-                value.encode("utf-8", "surrogateescape"),
+                value,
                 follow_symlinks=False,
             )
 
     @staticmethod
-    def _times(parent: int, name: str, member: tarfile.TarInfo) -> None:
-        moment = int(float(member.mtime) * 1_000_000_000)
-        os.utime(name, ns=(moment, moment), dir_fd=parent, follow_symlinks=False)
+    def _times(parent: int, name: str, member: Member) -> None:
+        os.utime(name, ns=(member.mtime, member.mtime), dir_fd=parent, follow_symlinks=False)
 
     def _whiteout(self, parent: int, parent_path: str, name: str) -> None:
         if name == _OPAQUE:
