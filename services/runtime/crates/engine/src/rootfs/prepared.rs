@@ -42,6 +42,10 @@ impl Prepared {
                 continue;
             }
             let tree = mounts::bind_tree(each, bundle, &options)?;
+            // Cloned in the host's namespace, it is a peer of its source: on a host with shared mounts, what is mounted
+            // below it in the container would appear on the host.
+            mount::set_attributes(&tree, 0, 0, mount::MS_SLAVE, None, true)
+                .context(|| format!("make the mount of {} a slave", each.source))?;
             if mapped {
                 let linux = spec.linux.as_ref();
                 let (uids, gids) = if each.uid_mappings.is_empty() && each.gid_mappings.is_empty() {
