@@ -86,7 +86,7 @@ def _prepared(machine: Machine) -> Host:
         ["git", "-C", CLONE, "bundle", "create", "-q", root / "root/bundle", "HEAD"], check=True
     )
     (root / "root/busybox.tar").write_bytes(docker_archive(BUSYBOX, [busybox_layer()]))
-    make_base_image("bookworm", root / "root/base.tar")
+    make_base_image("trixie", root / "root/base.tar")
     machine.run("git clone -q bundle clone")
     machine.run(f"setsid dockerd {_PEER_FLAGS} </dev/null >/var/log/dockerd.log 2>&1 &")
     wait_until(
