@@ -116,6 +116,7 @@ test-deps: deps ## Install what the tests need besides (Debian)
 	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
 	@# Only their programs: as installed packages they would start services of their own.
 	@need() { command -v "$$1" >/dev/null && return; mkdir -p $(TOOLS) && cd $(TOOLS) || exit; \
+	  [ -n "$$(apt-cache show "$$2" $$3 2>/dev/null)" ] || $(APT_UPDATE); \
 	  [ -n "$$(apt-cache show "$$2" 2>/dev/null)" ] || set -- "$$1" "$$3"; \
 	  apt-get download -qq "$$2" && dpkg -x "$$2"_*.deb . && rm "$$2"_*.deb; }; \
 	(need docker docker-cli docker.io) && (need docker-registry docker-registry) && (need ctr containerd) && (need runc runc)
