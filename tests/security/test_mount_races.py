@@ -126,6 +126,40 @@ def test_cve_2021_30465_cve_2019_19921_cve_2024_45310_exchanged_names_never_lead
 
 
 @pytest.mark.timeout(300)
+def test_cve_2019_19921_proc_is_exchanged_for_a_link(box: Box, canary: Canary) -> None:
+    """runc wrote the labels to wherever /proc led when a volume in the root changed it meanwhile. Here procfs is on /proc, or
+    there is no container; what lies behind the link stays as it is."""
+    evil = box.rootfs / "tmp/evil/self/attr"
+    evil.mkdir(parents=True)
+    (evil / "exec").write_text("")
+    (box.rootfs / "proc-link").symlink_to("/tmp/evil")
+    box.linux["sysctl"] = {"kernel.domainname": "written"}
+    box.linux["maskedPaths"] += ["/proc/version"]
+    box.process["args"] = [
+        "sh",
+        "-c",
+        "cat /proc/self/mountinfo /proc/sys/kernel/domainname /proc/version",
+    ]
+    box.write()
+    argv = box.argv("run", "--bundle", str(box.bundle), box.name)
+    made = 0
+    with attacker(box.rootfs, [("proc", "proc-link")]):
+        for _ in range(TRIES // 8):
+            done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+            if done.returncode == 0:
+                made += 1
+                # Masked, and nothing of procfs at the place behind the link.
+                lines = done.stdout.decode().splitlines()
+                assert lines[-1] == "written", done
+                assert [line for line in lines if "/version" in line and "/null" in line], done
+                assert not [line for line in lines if "/tmp/evil" in line], done
+            assert [each.name for each in (box.rootfs / "tmp/evil").iterdir()] == ["self"]
+    assert made > 0
+    assert (evil / "exec").read_text() == ""
+    canary.assert_untouched()
+
+
+@pytest.mark.timeout(300)
 def test_cve_2024_45310_copy_up_of_a_shared_folder_reads_nothing_of_the_host(
     box: Box, canary: Canary
 ) -> None:

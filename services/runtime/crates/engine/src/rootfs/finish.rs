@@ -2,7 +2,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::procfs::Procfs;
-use crate::rootfs::resolve;
+use crate::rootfs::{resolve, Root};
 use spec::Linux;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,9 +23,9 @@ pub(crate) fn sysctls(linux: &Linux) -> Result<()> {
 }
 
 /// Mount each path over itself, read-only; missing ones are skipped.
-pub(crate) fn read_only_paths(root: impl AsFd, paths: &[String]) -> Result<()> {
+pub(crate) fn read_only_paths(root: &Root, paths: &[String]) -> Result<()> {
     for path in paths {
-        let Some(place) = found(root.as_fd(), path)? else { continue };
+        let Some(place) = found(root, path)? else { continue };
         let protect = || {
             let tree = mount::clone_tree(&place, true)?;
             mount::set_attributes(&tree, mount::ATTR_RDONLY, 0, 0, None, true)?;
@@ -37,17 +37,17 @@ pub(crate) fn read_only_paths(root: impl AsFd, paths: &[String]) -> Result<()> {
 }
 
 /// Cover directories with one empty, read-only tmpfs and files with /dev/null; missing paths are skipped.
-pub(crate) fn masked_paths(root: impl AsFd, paths: &[String]) -> Result<()> {
+pub(crate) fn masked_paths(root: &Root, paths: &[String]) -> Result<()> {
     let mut empty: Option<OwnedFd> = None;
     let mut null: Option<OwnedFd> = None;
     for path in paths {
-        let Some(place) = found(root.as_fd(), path)? else { continue };
+        let Some(place) = found(root, path)? else { continue };
         let masked = if sys::fs::stat(&place).context(|| format!("stat {path}"))?.is_directory() {
             mask_directory(&place, &mut empty)
         } else {
             let source = match null.take() {
                 Some(source) => source,
-                None => own_null(root.as_fd())?,
+                None => own_null(root)?,
             };
             let masked = mount::clone_tree(&source, false).and_then(|tree| mount::attach(&tree, &place));
             null = Some(source);
@@ -85,8 +85,8 @@ fn own_null(root: impl AsFd) -> Result<OwnedFd> {
     }
 }
 
-fn found(root: impl AsFd, path: &str) -> Result<Option<OwnedFd>> {
-    match resolve::open(root, Path::new(path)) {
+fn found(root: &Root, path: &str) -> Result<Option<OwnedFd>> {
+    match root.find(Path::new(path)) {
         Ok(place) => Ok(Some(place)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error).context(|| format!("open {path}")),

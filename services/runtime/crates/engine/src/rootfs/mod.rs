@@ -13,8 +13,8 @@ pub(crate) use prepared::Prepared;
 
 use crate::error::{Context, Error, Result};
 use spec::Spec;
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use sys::mount;
 
 /// What the mounts need to know besides the configuration.
@@ -29,10 +29,34 @@ pub(crate) struct Builder<'a> {
     pub(crate) in_user_namespace: bool,
 }
 
+/// The new root, with the procfs and sysfs that were mounted in it: what is hidden in them is found by their own
+/// descriptors, whatever becomes of the names that lead there (CVE-2019-19921).
+pub(crate) struct Root {
+    tree: OwnedFd,
+    kernel: Vec<(PathBuf, OwnedFd)>,
+}
+
+impl Root {
+    /// Open a path: below a file system of the kernel from there, all others from the root.
+    fn find(&self, path: &Path) -> std::io::Result<OwnedFd> {
+        let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+        let below = |(at, tree)| path.strip_prefix::<&PathBuf>(at).ok().map(|rest| (tree, rest));
+        match self.kernel.iter().rev().map(|(at, tree)| (at, tree)).find_map(below).filter(|_| !climbs) {
+            Some((tree, rest)) => resolve::open(tree, rest),
+            None => resolve::open(&self.tree, path),
+        }
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tree.as_fd()
+    }
+}
+
 impl Builder<'_> {
     /// Make every mount and device. `limited` is called before the first mount that shows the container's cgroup.
-    /// The result is a descriptor of the new root.
-    pub(crate) fn build(&self, limited: &mut dyn FnMut() -> Result<()>) -> Result<OwnedFd> {
+    pub(crate) fn build(&self, limited: &mut dyn FnMut() -> Result<()>) -> Result<Root> {
         let linux = self.spec.linux.as_ref().ok_or_else(|| Error::config("linux: is required"))?;
         let propagation = match linux.rootfs_propagation.as_str() {
             "" => mount::MS_SLAVE | mount::MS_REC,
@@ -43,16 +67,20 @@ impl Builder<'_> {
         let first = if propagation & mount::MS_SHARED != 0 { mount::MS_SLAVE | mount::MS_REC } else { propagation };
         mount::set_propagation(Path::new("/"), first).during("set the propagation of /")?;
         let root = self.mount_root(propagation)?;
+        let mut kernel = Vec::new();
         for (at, each) in self.spec.mounts.iter().enumerate() {
             if each.kind == "cgroup" || each.kind == "cgroup2" {
                 limited()?;
                 self.mount_cgroup(&root, each)?;
             } else {
-                mounts::make(&root, each, self.bundle, self.prepared.binds.get(at).and_then(Option::as_ref))?;
+                let prepared = self.prepared.binds.get(at).and_then(Option::as_ref);
+                if let Some(tree) = mounts::make(&root, each, self.bundle, prepared)? {
+                    kernel.push((PathBuf::from(&each.destination), tree));
+                }
             }
         }
         devices::make(&root, linux, self.in_user_namespace)?;
-        Ok(root)
+        Ok(Root { tree: root, kernel })
     }
 
     /// Mount the root file system over itself. The result is a descriptor of the mount, not of the directory below it.
@@ -75,7 +103,7 @@ impl Builder<'_> {
 
     /// Protect and hide what the configuration names, and make `root` the root. Every path is resolved below the
     /// descriptor, so this needs no pivot before, and no host's /proc after it.
-    pub(crate) fn enter(&self, root: OwnedFd, no_pivot: bool) -> Result<()> {
+    pub(crate) fn enter(&self, root: Root, no_pivot: bool) -> Result<()> {
         let linux = self.spec.linux.as_ref().ok_or_else(|| Error::config("linux: is required"))?;
         finish::sysctls(linux)?;
         finish::read_only_paths(&root, &linux.readonly_paths)?;

@@ -25,8 +25,13 @@ const STAND_INS: [&str; 11] = [
     "uptime",
 ];
 
-/// Make a mount inside the root.
-pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path, prepared: Option<&OwnedFd>) -> Result<()> {
+/// Make a mount inside the root; the result is that of a new procfs or sysfs.
+pub(crate) fn make(
+    root: impl AsFd,
+    wanted: &Mount,
+    bundle: &Path,
+    prepared: Option<&OwnedFd>,
+) -> Result<Option<OwnedFd>> {
     let options = options::parse(&wanted.options)?;
     let target = Path::new(&wanted.destination);
     let named = |error: &std::io::Error| {
@@ -51,7 +56,7 @@ pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path, prepared: Opt
         let place = resolve::ensure(root.as_fd(), target, want)?;
         guard_proc(&root, wanted, &place, Some(tree))?;
         mount::attach(tree, &place).map_err(|error| named(&error))?;
-        return propagate(tree, &options).map_err(|error| named(&error));
+        return propagate(tree, &options).map(|()| None).map_err(|error| named(&error));
     }
     let place = match wanted.kind.as_str() {
         kind @ ("proc" | "sysfs") => resolve::ensure_plain(root.as_fd(), target, kind)?,
@@ -67,7 +72,8 @@ pub(crate) fn make(root: impl AsFd, wanted: &Mount, bundle: &Path, prepared: Opt
         mount::set_attributes(&tree, options.set, 0, 0, None, false).map_err(|error| named(&error))?;
     }
     mount::attach(&tree, &place).map_err(|error| named(&error))?;
-    propagate(&tree, &options).map_err(|error| named(&error))
+    propagate(&tree, &options).map_err(|error| named(&error))?;
+    Ok(matches!(wanted.kind.as_str(), "proc" | "sysfs").then_some(tree))
 }
 
 /// A detached copy of a bind's source with its attributes.
