@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from containerd.archive.extract import extract
+from containerd.archive.extract import extract, inherit
 from wire.errors import InvalidArgument
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for owners and devices")
@@ -53,7 +53,9 @@ class Layer:
     def into(self, directory: Path, *below: Path, overlay: bool | None = None) -> None:
         self._archive.close()
         stream = io.BytesIO(self._buffer.getvalue())
-        extract(stream, str(directory), [str(each) for each in below], overlay=overlay)
+        white = bool(below) if overlay is None else overlay
+        implied = extract(stream, str(directory), overlay=white)
+        inherit(str(directory), implied, [str(each) for each in below])
 
 
 @pytest.fixture
@@ -189,7 +191,7 @@ def test_overlay_attributes_of_an_image_are_dropped(root: Path) -> None:
 
 def test_garbage_is_refused(root: Path) -> None:
     with pytest.raises(InvalidArgument, match="not a tar archive"):
-        extract(io.BytesIO(b"garbage" * 1000), str(root))
+        extract(io.BytesIO(b"garbage" * 1000), str(root), overlay=False)
 
 
 def test_truncated_archive_is_refused(root: Path) -> None:
@@ -197,7 +199,7 @@ def test_truncated_archive_is_refused(root: Path) -> None:
     layer._archive.close()
     data = layer._buffer.getvalue()[:50_000]
     with pytest.raises(InvalidArgument):
-        extract(io.BytesIO(data), str(root))
+        extract(io.BytesIO(data), str(root), overlay=False)
 
 
 # -- honest ones
@@ -241,7 +243,7 @@ def test_sparse_files_of_gnu_tar(root: Path, tmp_path: Path) -> None:
         target = root / form
         target.mkdir()
         with open(archive, "rb") as file:
-            extract(file, str(target))
+            extract(file, str(target), overlay=False)
         assert (target / "sparse").read_bytes() == (tmp_path / "sparse").read_bytes()
 
 

@@ -36,33 +36,71 @@ _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_C
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY
 
 
-def extract(
-    stream: BinaryIO, directory: str, below: Sequence[str] = (), *, overlay: bool | None = None
-) -> None:
+def extract(stream: BinaryIO, directory: str, *, overlay: bool) -> Sequence[str]:
     """Unpack an uncompressed tar; raises InvalidArgument for one that is malformed or tries to leave.
 
-    ``below`` are the directories of the layers under this one, the topmost first. With ``overlay``, by default if there
-    is a layer below, whiteouts become overlayfs's own; without, they remove what is there.
+    With ``overlay`` whiteouts become overlayfs's own; without, they remove what is there. The result names the directories
+    that the archive only implies, parents first, for ``inherit``; the empty name is the root.
     """
+    root = os.open(directory, _DIRECTORY | os.O_CLOEXEC)
+    try:
+        extraction = _Extraction(root, overlay=overlay)
+        extraction.run(TarReader(stream))
+        return list(extraction.implied)
+    except OSError as error:
+        if error.errno in _HOSTILE:
+            raise InvalidArgument(f"layer cannot be unpacked: {error}") from error
+        raise
+    finally:
+        os.close(root)
+
+
+def inherit(directory: str, implied: Sequence[str], below: Sequence[str]) -> None:
+    """Give directories that a layer's archive only implied the look that they have in the layers below, the topmost first."""
+    if not implied or not below:
+        return
     with contextlib.ExitStack() as stack:
         roots = []
         for path in (directory, *below):
             roots.append(os.open(path, _DIRECTORY | os.O_CLOEXEC))
             stack.callback(os.close, roots[-1])
+        for path in implied:
+            try:
+                descriptor = open_in_root(roots[0], path, _DIRECTORY)
+            except OSError:
+                # Replaced by a later entry of the archive.
+                continue
+            try:
+                _copy_look(path, descriptor, roots[1:])
+            finally:
+                os.close(descriptor)
+
+
+def _copy_look(path: str, descriptor: int, roots: Sequence[int]) -> None:
+    for root in roots:
         try:
-            white = bool(below) if overlay is None else overlay
-            _Extraction(roots[0], roots[1:], overlay=white).run(TarReader(stream))
-        except OSError as error:
-            if error.errno in _HOSTILE:
-                raise InvalidArgument(f"layer cannot be unpacked: {error}") from error
-            raise
+            known = open_in_root(root, path, _DIRECTORY)
+        except OSError:
+            continue
+        try:
+            status = os.fstat(known)
+            os.fchown(descriptor, status.st_uid, status.st_gid)
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+            for key in os.listxattr(known):
+                if not key.startswith("trusted.overlay."):
+                    with contextlib.suppress(OSError):
+                        os.setxattr(descriptor, key, os.getxattr(known, key))
+        finally:
+            os.close(known)
+        return
 
 
 class _Extraction:
-    def __init__(self, root: int, below: Sequence[int], *, overlay: bool) -> None:
+    def __init__(self, root: int, *, overlay: bool) -> None:
         self._root = root
-        self._below = below
         self._overlay = overlay
+        # A dict for its order.
+        self.implied: dict[str, None] = {"": None}
         self._parents: dict[str, int] = {}
         self._directories: list[tuple[str, Member]] = []
 
@@ -83,6 +121,7 @@ class _Extraction:
         parent_path, name = os.path.split(path)
         if not name:
             if member.kind == DIRECTORY:
+                self.implied.pop("", None)
                 self._finish(self._root, ".", member)
             return
         parent = self._parent(parent_path)
@@ -96,6 +135,7 @@ class _Extraction:
             self._remove(parent, path, name)
             self._make(member, parent, name)
         if member.kind == DIRECTORY:
+            self.implied.pop(path, None)
             self._directories.append((path, member))
         if member.kind != HARD_LINK:
             self._finish(parent, name, member)
@@ -217,31 +257,12 @@ class _Extraction:
             above, name = os.path.split(path)
             os.mkdir(name, 0o755, dir_fd=self._parent(above))
             descriptor = open_in_root(self._root, path, _DIRECTORY)
-            self._like_below(path, descriptor)
+            self.implied[path] = None
         if len(self._parents) >= 256:
             _, oldest = self._parents.popitem()
             os.close(oldest)
         self._parents[path] = descriptor
         return descriptor
-
-    def _like_below(self, path: str, descriptor: int) -> None:
-        """A directory that the archive only implies looks as it does in the layers below."""
-        for root in self._below:
-            try:
-                known = open_in_root(root, path, _DIRECTORY)
-            except OSError:
-                continue
-            try:
-                status = os.fstat(known)
-                os.fchown(descriptor, status.st_uid, status.st_gid)
-                os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
-                for key in os.listxattr(known):
-                    if not key.startswith("trusted.overlay."):
-                        with contextlib.suppress(OSError):
-                            os.setxattr(descriptor, key, os.getxattr(known, key))
-            finally:
-                os.close(known)
-            return
 
 
 def _clean(name: str) -> str:

@@ -154,6 +154,15 @@ class ContentStore:
 
         return await self._database.call(insert, namespaces.current())
 
+    async def label(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """``record`` for several blobs, by digest, at once."""
+
+        def insert(connection: sqlite3.Connection, namespace: str) -> None:
+            for digest, given in labels.items():
+                self.insert(connection, namespace, digest, self.path(digest), given)
+
+        await self._database.call(insert, namespaces.current())
+
     @staticmethod
     def insert(
         connection: sqlite3.Connection,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from containerd.archive.compression import decompressed
-from containerd.archive.extract import extract
+from containerd.archive.extract import extract, inherit
 from containerd.content.local import ContentStore
 from containerd.diff.stack import stack_of
 from containerd.linux.syscalls import sync_filesystem
@@ -69,8 +69,9 @@ def apply(
         raise InvalidArgument("the mounts to apply a layer to are not writable: invalid argument")
     with content.open(diff.digest) as file:
         stream = Hashing(decompressed(cast("io.BufferedReader", file)))
-        extract(cast("Any", stream), stack.layers[0], stack.below, overlay=stack.overlay)
+        implied = extract(cast("Any", stream), stack.layers[0], overlay=stack.overlay)
         digest = stream.drain()
+    inherit(stack.layers[0], implied, stack.below)
     if sync:
         descriptor = os.open(stack.layers[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

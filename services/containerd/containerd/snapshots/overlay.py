@@ -63,6 +63,22 @@ class Info:
     inodes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The files of a layer before it is a snapshot; a crash leaves nothing of it."""
+
+    path: str
+
+    @property
+    def files(self) -> str:
+        """Where they are."""
+        return f"{self.path}/fs"
+
+    def discard(self) -> None:
+        """Remove it, unless it was adopted. Blocking."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
 class OverlaySnapshotter:
     """Snapshots of all namespaces below one directory."""
 
@@ -159,6 +175,55 @@ class OverlaySnapshotter:
             "/snapshot/commit",
             events.SnapshotCommit(key=key, name=name, snapshotter=SNAPSHOTTER),
         )
+
+    def draft(self) -> Draft:
+        """A directory for the files of a layer that is to be adopted. Blocking; whoever made it discards it."""
+        path = f"{self._fresh}/{os.urandom(8).hex()}"
+        for each, mode in ((path, 0o711), (f"{path}/work", 0o711), (f"{path}/fs", 0o755)):
+            os.mkdir(each, mode)
+        return Draft(path)
+
+    async def adopt(self, drafts: Sequence[tuple[str, Draft]], parent: str) -> None:
+        """Make drafts a chain of committed snapshots with these names on top of ``parent``, all at once.
+
+        Their files are on disk before. A name that exists already stays, and its draft is left alone.
+        """
+        usages = await asyncio.to_thread(self._seal_all, [draft for _, draft in drafts])
+
+        def insert(connection: sqlite3.Connection, namespace: str) -> Sequence[str]:
+            ensure(connection, namespace)
+            below = _find(connection, namespace, parent).number if parent else None
+            made = []
+            for (name, draft), (size, inodes) in zip(drafts, usages, strict=True):
+                leases.hold(connection, namespace, _HELD, name)
+                if _exists(connection, namespace, name):
+                    below = _find(connection, namespace, name).number
+                    continue
+                now = time.time_ns()
+                labels = json.dumps({TARGET_LABEL: name})
+                cursor = connection.execute(
+                    "INSERT INTO snapshots (namespace, name, parent, kind, created, updated, labels, size, inodes)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (namespace, name, below, Kind.COMMITTED, now, now, labels, size, inodes),
+                )
+                below = cursor.lastrowid
+                os.rename(draft.path, f"{self._directory}/{below}")
+                made.append(name)
+            return made
+
+        for name in await self._database.call(insert, namespaces.current()):
+            self._exchange.publish(
+                "/snapshot/commit",
+                events.SnapshotCommit(key=name, name=name, snapshotter=SNAPSHOTTER),
+            )
+
+    def _seal_all(self, drafts: Sequence[Draft]) -> Sequence[tuple[int, int]]:
+        descriptor = os.open(self._fresh, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_filesystem(descriptor)
+        finally:
+            os.close(descriptor)
+        return [_usage(draft.files) for draft in drafts]
 
     async def stat(self, name: str) -> Info:
         """A snapshot of the current namespace; raises NotFound."""
