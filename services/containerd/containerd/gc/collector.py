@@ -20,7 +20,8 @@ from wire.gen.containerd.events import image_pb2, snapshot_pb2
 
 logger = logging.getLogger(__name__)
 
-_DELAY: Final = 0.5
+# Clients that make something without a lease expect to have a moment until they refer to it.
+_DELAY: Final = 2.0
 _QUERIES: Final = {
     "content": ("DELETE FROM blobs WHERE namespace = ? AND digest = ?",),
     "image": ("DELETE FROM records WHERE kind = 'image' AND namespace = ? AND name = ?",),
@@ -66,8 +67,6 @@ class Collector:
             self._timer = asyncio.get_running_loop().call_later(_DELAY, self._begin)
 
     def _begin(self) -> None:
-        # From here on, a deletion is not sure to be seen by this collection.
-        self._timer = None
         task = asyncio.get_running_loop().create_task(self.collect())
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -85,8 +84,11 @@ class Collector:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def collect(self) -> None:
-        """Collect now."""
+        """Collect now; what was scheduled is done then, too."""
         async with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             found = await self._database.call(self._forget)
             for number in found.snapshots:
                 await self._snapshotter.discard(number)
@@ -103,7 +105,7 @@ class Collector:
             self._alarm = None
         if expiry is not None:
             delay = max(0.0, expiry - time.time())
-            self._alarm = asyncio.get_running_loop().call_later(delay, self.schedule)
+            self._alarm = asyncio.get_running_loop().call_later(delay, self._begin)
 
     def _forget(self, connection: sqlite3.Connection) -> _Forgotten:
         """Take the records of the dead out, in one transaction."""
