@@ -70,7 +70,7 @@ def authorize(
     try:
         document = json.loads(data)
         return f"Bearer {document.get('token') or document.get('access_token') or ''}"
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise Unauthenticated(f"failed to fetch token: {error}") from error
 
 

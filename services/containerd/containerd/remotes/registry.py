@@ -97,7 +97,7 @@ class Registry:
         kind = (response.headers.get("Content-Type") or "").partition(";")[0].strip()
         try:
             document = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidArgument(f"manifest {target} is not JSON") from None
         declared = document.get("mediaType") if isinstance(document, dict) else None
         # The document's own word counts: the two must not be read as different things.
@@ -156,7 +156,7 @@ class Registry:
         try:
             first = json.loads(body)["errors"][0]
             text = f"{first.get('code', '')}: {first.get('message', '')}".lower()
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             pass
         message = f"{self._reference.host}/{self._reference.path}: {what}: {text}"
         kinds: dict[int, type[EngineError]] = {

@@ -109,7 +109,7 @@ class ArchiveReader:
                         media_type=target.media_type, digest=target.digest, size=target.size
                     ),
                 )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidArgument(f"index.json of the archive: {error}") from error
 
     def _docker_images(self) -> Iterator[Imported]:
@@ -139,7 +139,7 @@ class ArchiveReader:
                 target = Descriptor(media_type=_MANIFEST, digest=digest, size=len(body))
                 for name in entry.get("RepoTags") or [""]:
                     yield Imported(name, target)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidArgument(f"manifest.json of the archive: {error}") from error
 
     def _file(self, name: str) -> Descriptor:
