@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from dockerd.networks.controller import remove_leftovers
+from dockerd.networks.leftovers import remove_leftovers
 from dockerd.networks.model import NetworkSettings
 
 

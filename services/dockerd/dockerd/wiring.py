@@ -25,6 +25,7 @@ from dockerd.containers.announce import Announcer
 from dockerd.containers.archive import Archiver
 from dockerd.containers.attach import Attacher
 from dockerd.containers.changes import Differ
+from dockerd.containers.connect import Connector
 from dockerd.containers.create import Creator
 from dockerd.containers.filesystem import Filesystems
 from dockerd.containers.health import HealthMonitor
@@ -290,7 +291,8 @@ def _assemble(
         saver=Saver(images, transfers),
         tagger=Tagger(images, events),
         volumes=volume_service,
-        networks=NetworkService(networks),
+        networks=NetworkService(networks, events),
+        connector=Connector(store, networks, announcer),
         events=events,
         system=SystemService(config, daemon_id, containerd, store, images, registry_settings),
         disk_usage=DiskUsage(store, lister, images, volume_service),

@@ -16,8 +16,9 @@ import pytest
 from tests.support.isolated import run_isolated
 
 from dockerd.linux import namespaces
-from dockerd.networks.controller import NetworkController, remove_leftovers
+from dockerd.networks.controller import NetworkController
 from dockerd.networks.errors import ConnectivityFailed
+from dockerd.networks.leftovers import remove_leftovers
 from dockerd.networks.model import Attachment, AttachRequest, NetworkSettings, PortBinding
 
 pytestmark = pytest.mark.root

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from dockerd.containers.archive import Archiver
 from dockerd.containers.attach import Attacher
 from dockerd.containers.changes import Differ
+from dockerd.containers.connect import Connector
 from dockerd.containers.create import Creator
 from dockerd.containers.inspect import Inspector
 from dockerd.containers.list import Lister
@@ -79,6 +80,7 @@ class Services:
     tagger: Tagger
     volumes: VolumeService
     networks: NetworkService
+    connector: Connector
     events: EventBus
     system: SystemService
     disk_usage: DiskUsage
@@ -123,6 +125,7 @@ Load = Annotated[Loader, _service("loader")]
 Save = Annotated[Saver, _service("saver")]
 Tag = Annotated[Tagger, _service("tagger")]
 Volumes = Annotated[VolumeService, _service("volumes")]
+Connect = Annotated[Connector, _service("connector")]
 Networks = Annotated[NetworkService, _service("networks")]
 Events = Annotated[EventBus, _service("events")]
 System = Annotated[SystemService, _service("system")]

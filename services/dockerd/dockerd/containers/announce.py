@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from dockerd.containers.model import Container
 from dockerd.events.bus import EventBus
 from dockerd.networks.controller import NetworkController
-from dockerd.networks.model import Attachment
+from dockerd.networks.model import Attachment, NetworkRecord
+from wire.errors import NotFound
 
 
 class Announcer:
@@ -29,10 +32,15 @@ class Announcer:
     def say_network(self, container: Container, action: str, attachment: Attachment | None) -> None:
         """An event of type network for each network that the container is on: connect or disconnect."""
         for endpoint in attachment.endpoints if attachment else ():
-            network = self._networks.inspect(endpoint.network_name).network
-            attributes = {
-                "container": container.container_id,
-                "name": network.name,
-                "type": network.driver,
-            }
-            self._events.publish("network", action, network.network_id, attributes)
+            with contextlib.suppress(NotFound):
+                network = self._networks.inspect(endpoint.network_name).network
+                self.say_one_network(container, action, network)
+
+    def say_one_network(self, container: Container, action: str, network: NetworkRecord) -> None:
+        """The same for one network."""
+        attributes = {
+            "container": container.container_id,
+            "name": network.name,
+            "type": network.driver,
+        }
+        self._events.publish("network", action, network.network_id, attributes)

@@ -8,7 +8,15 @@ import secrets
 from typing import Any
 
 from dockerd.containerd_client.tasks import Tasks
-from dockerd.containers import fields, hostconfig, joined, mountpoints, names
+from dockerd.containers import (
+    endpoint_request,
+    fields,
+    hostconfig,
+    joined,
+    links,
+    mountpoints,
+    names,
+)
 from dockerd.containers.announce import Announcer
 from dockerd.containers.errors import NoCommand
 from dockerd.containers.image_config import merged_config
@@ -52,6 +60,8 @@ class Creator:
         warnings = hostconfig.validate(config, host, self._runtimes)
         joined.resolve(host, self._store)
         hostconfig.complete(host)
+        name = name or names.random_name(self._store)
+        links.resolve(host, name, self._store)
         reference = config.get("Image") or ""
         if not reference:
             raise _without_image(config)
@@ -63,14 +73,14 @@ class Creator:
         container_id = secrets.token_hex(32)
         container = Container(
             container_id=container_id,
-            name=name or names.random_name(self._store),
+            name=name,
             created=now(),
             image=image.image_id,
             image_name=reference,
             top=image.top,
             config=merged,
             host=host,
-            networking=networking,
+            networking=endpoint_request.normalised(networking),
             path=command[0],
             args=command[1:],
             directory=self._store.directory(container_id),

@@ -1,24 +1,27 @@
-"""What a container's start asks of the networks."""
+"""What a container asks of the networks: from its HostConfig, and its settings for each network."""
 
 from __future__ import annotations
 
-from dockerd.containers import joined
+from typing import Any
+
+from dockerd.containers import joined, links
 from dockerd.containers.model import Container
-from dockerd.networks.model import AttachRequest, ContainerId, PortBinding
+from dockerd.containers.store import ContainerStore
+from dockerd.networks.model import (
+    AttachRequest,
+    ContainerId,
+    EndpointRequest,
+    PortBinding,
+)
+from wire.errors import InvalidArgument
 
 
-def of(container: Container) -> AttachRequest:
-    """The request of a container, from its HostConfig and its networking configuration."""
+def of(container: Container, store: ContainerStore) -> AttachRequest:
+    """The request of a container; raises InvalidArgument for a link to nobody."""
     host, config = container.host, container.config
     mode = joined.network_mode(host)
-    bindings = {
-        key: tuple(
-            PortBinding(host_ip=each.get("HostIp") or "", host_port=str(each.get("HostPort") or ""))
-            for each in values or [{}]
-        )
-        for key, values in (host.get("PortBindings") or {}).items()
-    }
-    endpoint = (container.networking.get("EndpointsConfig") or {}).get(mode) or {}
+    settings = endpoints(container)
+    first = endpoint(mode, settings.get(mode) or {})
     return AttachRequest(
         container_id=ContainerId(container.container_id),
         container_name=container.name,
@@ -26,12 +29,65 @@ def of(container: Container) -> AttachRequest:
         hostname=config.get("Hostname") or "",
         domainname=config.get("Domainname") or "",
         exposed_ports=tuple(config.get("ExposedPorts") or {}),
-        port_bindings=bindings,
+        port_bindings=_bindings(host),
         publish_all=bool(host.get("PublishAllPorts")),
-        mac=endpoint.get("MacAddress") or config.get("MacAddress") or None,
-        ipv4=((endpoint.get("IPAMConfig") or {}).get("IPv4Address")) or None,
+        mac=first.mac or config.get("MacAddress") or None,
+        ipv4=first.ipv4,
+        aliases=first.aliases,
+        gateway_priority=first.gateway_priority,
+        others=tuple(endpoint(name, each or {}) for name, each in settings.items() if name != mode),
+        links=links.on_networks(container, store),
         dns=tuple(host.get("Dns") or ()),
         dns_search=tuple(host.get("DnsSearch") or ()),
         dns_options=tuple(host.get("DnsOptions") or ()),
-        extra_hosts=tuple(host.get("ExtraHosts") or ()),
+        extra_hosts=(*(host.get("ExtraHosts") or ()), *links.hosts(container, store)),
     )
+
+
+def endpoints(container: Container) -> dict[str, dict[str, Any]]:
+    """The settings of each network by its name, as clients gave them."""
+    found = container.networking.get("EndpointsConfig")
+    return found if isinstance(found, dict) else {}
+
+
+def normalised(networking: dict[str, Any]) -> dict[str, Any]:
+    """A NetworkingConfig in which the default network has its name; raises InvalidArgument for a malformed one."""
+    settings = networking.get("EndpointsConfig") or {}
+    if not isinstance(settings, dict) or not all(
+        each is None or isinstance(each, dict) for each in settings.values()
+    ):
+        raise InvalidArgument(
+            "invalid JSON: json: cannot unmarshal value into Go struct field NetworkingConfig.EndpointsConfig"
+        )
+    return {
+        "EndpointsConfig": {
+            "bridge" if name == "default" else name: each or {} for name, each in settings.items()
+        }
+    }
+
+
+def endpoint(network: str, settings: dict[str, Any]) -> EndpointRequest:
+    """The request for one network; raises InvalidArgument for what is not built."""
+    addresses = settings.get("IPAMConfig") or {}
+    if addresses.get("IPv6Address") or addresses.get("LinkLocalIPs"):
+        raise InvalidArgument("invalid endpoint settings:\nIPv6 addresses are not supported yet")
+    if settings.get("DriverOpts"):
+        name = next(iter(settings["DriverOpts"]))
+        raise InvalidArgument(f"invalid endpoint settings:\ndriver option {name} is not supported")
+    return EndpointRequest(
+        network=network,
+        mac=settings.get("MacAddress") or None,
+        ipv4=addresses.get("IPv4Address") or None,
+        aliases=tuple(settings.get("Aliases") or ()),
+        gateway_priority=int(settings.get("GwPriority") or 0),
+    )
+
+
+def _bindings(host: dict[str, Any]) -> dict[str, tuple[PortBinding, ...]]:
+    return {
+        key: tuple(
+            PortBinding(host_ip=each.get("HostIp") or "", host_port=str(each.get("HostPort") or ""))
+            for each in values or [{}]
+        )
+        for key, values in (host.get("PortBindings") or {}).items()
+    }

@@ -59,6 +59,8 @@ class Container:
     restarting: asyncio.Task[None] | None = None
     removing: bool = False
     removal_due: bool = False
+    address: str = ""
+    """Its address on the default bridge while it runs."""
     removing_volumes: bool = False
     held: bool = False
     torn_down: bool = False
@@ -67,7 +69,7 @@ class Container:
 
     _RECORDED: ClassVar[tuple[str, ...]] = (
         "container_id", "name", "created", "image", "image_name", "top", "config", "host", "networking", "path", "args",
-        "restart_count", "manually_stopped", "mounts", "removing_volumes",
+        "restart_count", "manually_stopped", "mounts", "address", "removing_volumes",
     )  # fmt: skip
 
     @property

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from dockerd.containers import joined
+from dockerd.containers import endpoint_request, joined
 from dockerd.containers.model import Container
 from dockerd.networks.controller import NetworkController
 from wire.errors import NotFound
@@ -24,19 +24,23 @@ def of(container: Container, networks: NetworkController) -> dict[str, Any]:
         "IPv6Gateway": "", "MacAddress": "", "Networks": {},
     }  # fmt: skip
     attachment = networks.attachment(container.container_id) if container.running else None
+    settings = endpoint_request.endpoints(container)
     if attachment is None:
         mode = joined.network_mode(container.host)
-        # A name that no network has fails at start, as in Docker.
-        if not mode.startswith("container:"):
+        names = dict.fromkeys([*(() if mode.startswith(joined.JOINED) else (mode,)), *settings])
+        for name in names:
+            # A name that no network has fails at start, as in Docker.
             with contextlib.suppress(NotFound):
-                found["Networks"][mode] = _endpoint(mode, networks)
+                network = networks.inspect(name).network
+                found["Networks"][network.name] = _endpoint(network.network_id, settings.get(name))
         return found
     found["SandboxID"] = attachment.sandbox_id
     found["SandboxKey"] = attachment.netns_path or ""
     found["Ports"] = dict(attachment.ports)
     for record in attachment.endpoints:
-        entry = _endpoint(record.network_name, networks)
-        entry["MacAddress"], entry["NetworkID"] = record.mac, record.network_id
+        own = settings.get(record.network_name) or settings.get(record.network_id)
+        entry = _endpoint(record.network_id, own)
+        entry["MacAddress"], entry["DNSNames"] = record.mac, list(record.dns_names) or None
         entry["EndpointID"], entry["Gateway"] = record.endpoint_id, record.gateway
         entry["IPAddress"], entry["IPPrefixLen"] = record.ipv4, record.prefix
         found["Networks"][record.network_name] = entry
@@ -45,11 +49,13 @@ def of(container: Container, networks: NetworkController) -> dict[str, Any]:
     return found
 
 
-def _endpoint(name: str, networks: NetworkController) -> dict[str, Any]:
+def _endpoint(network_id: str, settings: dict[str, Any] | None) -> dict[str, Any]:
+    own = settings or {}
     return {
-        "IPAMConfig": None, "Links": None, "Aliases": None, "MacAddress": "", "DriverOpts": None, "GwPriority": 0,
-        "NetworkID": networks.inspect(name).network.network_id, "EndpointID": "", "Gateway": "", "IPAddress": "",
-        "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": None,
+        "IPAMConfig": own.get("IPAMConfig"), "Links": own.get("Links"), "Aliases": own.get("Aliases"), "MacAddress": "",
+        "DriverOpts": None, "GwPriority": own.get("GwPriority") or 0, "NetworkID": network_id, "EndpointID": "",
+        "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0, "DNSNames": None,
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from dockerd.containers import joined, mount_table, shm
+from dockerd.containers import joined, links, mount_table, network_files, shm
 from dockerd.containers.joined import JOINED, network_mode
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
@@ -31,7 +31,7 @@ class SpecWriter:
         host, config = container.host, container.config
         owner = joined.running(host, "NetworkMode", self._store, container.container_id)
         owner = owner or container
-        _write_network_files(container, attachment)
+        network_files.write(container, attachment)
         ipc = joined.running(host, "IpcMode", self._store, container.container_id)
         own_uts = host.get("UTSMode") != "host"
         mounts = [
@@ -52,6 +52,7 @@ class SpecWriter:
             own_cgroup=host.get("CgroupnsMode") == "private",
             shm=host.get("IpcMode") in {None, "", "private"},
             mounts=mounts,
+            environment=links.environment(container, self._store),
             sysctls=_sysctls(network_mode(host), host.get("Sysctls") or {}),
         )
         return build(
@@ -88,18 +89,6 @@ def _sysctls(mode: str, wanted: dict[str, str]) -> dict[str, str]:
         "net.ipv4.ping_group_range": "0 2147483647",
         **wanted,
     }
-
-
-def _write_network_files(container: Container, attachment: Attachment) -> None:
-    if attachment.files is None:
-        return
-    for name, text in (
-        ("hostname", attachment.files.hostname),
-        ("hosts", attachment.files.hosts),
-        ("resolv.conf", attachment.files.resolv_conf),
-    ):
-        with open(f"{container.directory}/{name}", "w", encoding="utf-8") as file:
-            file.write(text)
 
 
 def _network_mounts(container: Container, owner: Container) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import contextlib
 from typing import Any, Final
 
 from dockerd.containerd_client.tasks import Tasks
-from dockerd.containers import endpoint_request, joined, mount_table, shm, wait
+from dockerd.containers import endpoint_request, joined, mount_table, network_files, shm, wait
 from dockerd.containers.announce import Announcer
 from dockerd.containers.attach import Attacher
 from dockerd.containers.copy_up import copy_up
@@ -129,10 +129,12 @@ class Starter:
     async def _attach(self, container: Container) -> Attachment:
         joined.running(container.host, "NetworkMode", self._store, container.container_id)
         try:
-            return await self._networks.attach(endpoint_request.of(container))
+            attachment = await self._networks.attach(endpoint_request.of(container, self._store))
         except EngineError as error:
             text = f"failed to set up container networking: {error.message}"
             raise error_for(error.kind, text, error.reason, error.details) from error
+        container.address = network_files.address_of(attachment)
+        return attachment
 
     async def _create_task(self, container: Container, spec: dict[str, Any]) -> int:
         stdin = ""

@@ -7,68 +7,41 @@ socket; a start costs it 2 ms.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import UTC, datetime
-from ipaddress import IPv4Interface
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from dockerd.linux import namespaces as linux_namespaces
+from dockerd.networks.catalog import NetworkCatalog
+from dockerd.networks.dns import Resolver
 from dockerd.networks.drivers.base import Driver
 from dockerd.networks.drivers.bridge import BridgeDriver
 from dockerd.networks.drivers.host import HostDriver
 from dockerd.networks.drivers.null import NullDriver
-from dockerd.networks.errors import (
-    AmbiguousNetwork,
-    NamespaceNotRunning,
-    NetworkNotFound,
-    PredefinedCreation,
-    PredefinedRemoval,
-    UserNetworksMissing,
-)
 from dockerd.networks.firewall import rules
 from dockerd.networks.firewall.nftables import Firewall
 from dockerd.networks.ipam.allocator import AddressAllocator
-from dockerd.networks.ipam.pools import choose_subnet
 from dockerd.networks.model import (
-    OPTION_BRIDGE_NAME,
-    OPTION_DEFAULT_BRIDGE,
-    OPTION_HOST_BINDING,
-    OPTION_ICC,
-    OPTION_MASQUERADE,
-    OPTION_MTU,
-    PREDEFINED,
     Attachment,
     AttachRequest,
-    BridgeConfig,
-    ContainerId,
-    EndpointRecord,
-    IpamConfig,
+    EndpointRequest,
     NetworkAttachment,
-    NetworkId,
     NetworkRecord,
     NetworkSettings,
     NetworkView,
-    SandboxFiles,
 )
-from dockerd.networks.netlink import links, namespaces, routes
+from dockerd.networks.netlink import namespaces
 from dockerd.networks.netlink.connection import NetlinkConnection
 from dockerd.networks.netlink.monitor import Monitor
-from dockerd.networks.ports.bindings import exposed_keys
-from dockerd.networks.ports.reservations import OnRelease, OnReserve, PortReservations, summary
-from dockerd.networks.sandbox import endpoint as naming
-from dockerd.networks.sandbox import sandbox
+from dockerd.networks.ports.reservations import OnRelease, OnReserve, PortReservations
+from dockerd.networks.sandboxes import JOINED, Sandboxes
 from dockerd.networks.store import NetworkStore
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_JOINED: Final = "container:"
-_NETNS_NAME: Final = 12
 
 
 class NetworkController:
@@ -87,8 +60,8 @@ class NetworkController:
         self._netns_dir = os.path.join(settings.exec_root, "netns")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="networks")
         self._reservations = PortReservations(on_reserve=on_reserve, on_release=on_release)
-        self._allocator = AddressAllocator()
-        self._by_name: dict[str, NetworkRecord] = {}
+        self._resolver = Resolver(settings.exec_root, self._resolver_runs)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._drivers: dict[str, Driver] = {}
         self._monitor: Monitor | None = None
         self._repairs: set[asyncio.Task[None]] = set()
@@ -102,6 +75,7 @@ class NetworkController:
         ``adopted`` are port sockets (name, fd) that an earlier daemon left in the fd store. Raises ForeignBridge,
         FirewallUnavailable.
         """
+        self._loop = asyncio.get_running_loop()
         await self._run(self._open, tuple(adopted))
         self._monitor = Monitor(
             table=self._firewall.table,
@@ -128,46 +102,76 @@ class NetworkController:
     # -- endpoints
 
     async def attach(self, request: AttachRequest) -> Attachment:
-        """Make a container's namespace and endpoint before its start.
+        """Make a container's namespace and endpoints before its start.
 
         Raises NetworkNotFound, NamespaceNotRunning, ConnectivityFailed (a host port is taken), InvalidArgument kinds.
         """
         return await self._run(self._attach, request)
 
+    async def connect(self, request: AttachRequest, wanted: EndpointRequest) -> Attachment:
+        """Give a running container one more endpoint; raises EndpointExists and what ``attach`` raises."""
+        return await self._run(self._sandboxes.connect, request, wanted)
+
+    async def disconnect(self, request: AttachRequest, reference: str) -> Attachment:
+        """Take a running container from a network; raises NetworkNotFound, NotConnected."""
+        return await self._run(self._sandboxes.disconnect, request, reference)
+
     async def detach(self, container_id: str) -> None:
         """Undo ``attach`` after the container's end; harmless for one that is not attached."""
-        await self._run(self._detach, container_id)
+        await self._run(self._sandboxes.detach, container_id)
 
     def attachment(self, container_id: str) -> Attachment | None:
         """What a running container has, for inspect and list; None if it has no endpoint."""
-        endpoints = self._store.of_container(container_id)
-        return self._attachment(endpoints) if endpoints else None
+        return self._sandboxes.attachment(container_id)
 
     async def rename(self, container_id: str, name: str) -> None:
         """Show a container under its new name."""
-        await self._run(self._rename, container_id, name)
+        await self._run(self._sandboxes.rename, container_id, name)
 
     # -- networks
 
     def list_networks(self) -> tuple[NetworkView, ...]:
         """Every network with its containers."""
-        return tuple(self._view(record) for record in self._by_name.values())
+        return tuple(self._view(record) for record in self._catalog.every())
 
     def inspect(self, reference: str) -> NetworkView:
         """A network by name, id or unambiguous prefix of its id; raises NetworkNotFound, AmbiguousNetwork."""
-        return self._view(self._find(reference))
+        return self._view(self._catalog.find(reference))
 
-    async def create(self, name: str) -> NetworkRecord:
-        """User-defined networks are not built yet: raises PredefinedCreation or UserNetworksMissing."""
-        if name in PREDEFINED:
-            raise PredefinedCreation(name)
-        raise UserNetworksMissing("create")
+    async def create(self, draft: NetworkRecord) -> NetworkRecord:
+        """Make a user-defined network; raises NameTaken, PoolOverlaps, PredefinedCreation."""
+        return await self._run(self._catalog.create, draft)
 
-    async def remove(self, reference: str) -> None:
-        """Only predefined networks exist, and they stay: raises NetworkNotFound or PredefinedRemoval."""
-        raise PredefinedRemoval(self._find(reference).name)
+    async def remove(self, reference: str) -> NetworkRecord:
+        """Remove a network; raises NetworkNotFound, PredefinedRemoval, HasEndpoints."""
+        return await self._run(self._catalog.remove, reference)
+
+    # -- the resolver's process
+
+    def _resolver_runs(self, pid: int) -> None:
+        """On the networks' thread: there is a resolver, new or old."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._watch_resolver, pid)
+
+    def _watch_resolver(self, pid: int) -> None:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            self._repair_soon(self._sandboxes.restore_names)
+            return
+        asyncio.get_running_loop().add_reader(descriptor, self._resolver_ended, descriptor)
+
+    def _resolver_ended(self, descriptor: int) -> None:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+        logger.info("resolver ended")
+        self._repair_soon(self._renew_names)
 
     # -- on the networks' thread
+
+    def _renew_names(self) -> None:
+        self._resolver.close()
+        self._sandboxes.restore_names()
 
     async def _run(self, function: Callable[..., _T], *arguments: object) -> _T:
         # Shielded: a client that goes away must not leave half an endpoint behind a cancelled future.
@@ -188,7 +192,7 @@ class NetworkController:
             settings=self._settings,
             home=self._home,
             connection=self._connection,
-            allocator=self._allocator,
+            allocator=AddressAllocator(),
             reservations=self._reservations,
             firewall=self._firewall,
         )
@@ -197,173 +201,43 @@ class NetworkController:
             "host": HostDriver(),
             "null": NullDriver(self._home),
         }
-        self._open_networks()
+        self._catalog = NetworkCatalog(
+            settings=self._settings,
+            store=self._store,
+            bridge=self._bridge,
+            firewall=self._firewall,
+            connection=self._connection,
+        )
+        self._sandboxes = Sandboxes(
+            settings=self._settings,
+            store=self._store,
+            catalog=self._catalog,
+            drivers=self._drivers,
+            resolver=self._resolver,
+            netns_dir=self._netns_dir,
+            home=self._home,
+        )
+        self._catalog.open()
         for record in self._store.endpoints():
             self._drivers[record.driver].restore(record)
         self._firewall.ensure()
 
-    def _open_networks(self) -> None:
-        known = {record.name: record for record in self._store.networks()}
-        bridge = self._default_bridge(known.get("bridge"))
-        for record in (
-            bridge,
-            known.get("host") or _new_network("host", "host"),
-            known.get("none") or _new_network("none", "null"),
-        ):
-            if known.get(record.name) != record:
-                self._store.save_network(record)
-            self._by_name[record.name] = record
-        address = IPv4Interface(
-            f"{bridge.ipam[0].gateway}/{bridge.ipam[0].subnet.partition('/')[2]}"
-        )
-        self._bridge.add_network(
-            bridge,
-            BridgeConfig(
-                name=self._settings.bridge,
-                subnet=address.network,
-                gateway=address.ip,
-                mtu=self._settings.mtu,
-                icc=self._settings.enable_icc,
-                masquerade=self._settings.enable_ip_masquerade,
-                owner=self._firewall.table,
-            ),
-        )
-
-    def _default_bridge(self, known: NetworkRecord | None) -> NetworkRecord:
-        """The record of the default bridge with today's settings; its id and, without --bip, its subnet stay."""
-        settings = self._settings
-        if settings.bip:
-            address = IPv4Interface(settings.bip)
-            ipam = IpamConfig(
-                subnet=str(address.network),
-                gateway=str(address.ip),
-                ip_range=settings.fixed_cidr or "",
-            )
-        elif known is not None and known.ipam:
-            ipam = replace(known.ipam[0], ip_range=settings.fixed_cidr or "")
-        else:
-            used = routes.destinations(self._connection)
-            subnet = choose_subnet(used)
-            ipam = IpamConfig(
-                subnet=str(subnet),
-                gateway=str(subnet.network_address + 1),
-                ip_range=settings.fixed_cidr or "",
-            )
-        return replace(
-            known or _new_network("bridge", "bridge"),
-            ipam=(ipam,),
-            options={
-                OPTION_DEFAULT_BRIDGE: "true",
-                OPTION_ICC: _boolean(settings.enable_icc),
-                OPTION_MASQUERADE: _boolean(settings.enable_ip_masquerade),
-                OPTION_HOST_BINDING: settings.default_host_ip,
-                OPTION_BRIDGE_NAME: settings.bridge,
-                OPTION_MTU: str(settings.mtu),
-            },
-        )
-
     def _close(self) -> None:
+        self._resolver.close()
         self._reservations.close()
         self._firewall.close()
         self._connection.close()
         os.close(self._home)
 
     def _attach(self, request: AttachRequest) -> Attachment:
-        self._earlier.discard(request.container_id)
-        if request.network.startswith(_JOINED):
-            return self._join(request)
-        stale = self._store.of_container(request.container_id)
-        if stale:
-            self._teardown(stale)
-        network = self._find("bridge" if request.network in {"", "default"} else request.network)
-        driver = self._drivers[network.driver]
-        sandbox_id = naming.new_sandbox_id()
-        draft = EndpointRecord(
-            endpoint_id=naming.new_endpoint_id(),
-            network_id=network.network_id,
-            network_name=network.name,
-            container_id=ContainerId(request.container_id),
-            container_name=request.container_name,
-            sandbox_id=sandbox_id,
-            netns_path=os.path.join(self._netns_dir, sandbox_id[:_NETNS_NAME]),
-            driver=network.driver,
-            hostname=request.hostname,
-            aliases=request.aliases,
-            requested_ipv4=request.ipv4 or "",
-            requested_mac=request.mac or "",
-            exposed=tuple(exposed_keys(request.exposed_ports)),
-        )
-        planned = driver.plan(network, request, draft)
-        with contextlib.ExitStack() as undo:
-            undo.callback(driver.teardown, planned)
-            files = self._files(request, planned)
-            (record,) = self._store.save_endpoints((planned,))
-            undo.callback(self._store.remove_endpoints, request.container_id)
-            driver.build(record)
-            undo.pop_all()
-        return replace(self._attachment((record,)), files=files)
-
-    def _join(self, request: AttachRequest) -> Attachment:
-        target = request.network.removeprefix(_JOINED)
-        endpoints = self._store.of_container(target)
-        if not endpoints:
-            raise NamespaceNotRunning(target)
-        return Attachment(
-            container_id=ContainerId(request.container_id),
-            sandbox_id=endpoints[0].sandbox_id,
-            netns_path=endpoints[0].netns_path or None,
-            endpoints=(),
-            ports={},
-        )
-
-    def _files(self, request: AttachRequest, record: EndpointRecord) -> SandboxFiles:
-        own = record.driver != "host"
-        gateway = self._settings.host_gateway or self._by_name["bridge"].ipam[0].gateway
-        return sandbox.files(
-            request,
-            self._settings,
-            addresses=(record.ipv4,) if record.ipv4 else (),
-            own_namespace=own,
-            host_gateway=gateway,
-            ipv6=False,
-        )
-
-    def _attachment(self, endpoints: tuple[EndpointRecord, ...]) -> Attachment:
-        first = endpoints[0]
-        return Attachment(
-            container_id=first.container_id,
-            sandbox_id=first.sandbox_id,
-            netns_path=first.netns_path or None,
-            endpoints=endpoints,
-            ports={
-                key: value
-                for record in endpoints
-                if record.driver == "bridge"
-                for key, value in summary(record.exposed, record.ports).items()
-            },
-        )
-
-    def _detach(self, container_id: str) -> None:
-        endpoints = self._store.of_container(container_id)
-        if endpoints:
-            self._teardown(endpoints)
-
-    def _teardown(self, endpoints: tuple[EndpointRecord, ...]) -> None:
-        for record in endpoints:
-            self._drivers[record.driver].teardown(record)
-        # Last: as long as the record stands, a restarted daemon finishes this.
-        self._store.remove_endpoints(endpoints[0].container_id)
-
-    def _rename(self, container_id: str, name: str) -> None:
-        endpoints = self._store.of_container(container_id)
-        if endpoints:
-            self._store.save_endpoints(replace(record, container_name=name) for record in endpoints)
+        if not request.network.startswith(JOINED):
+            self._earlier.discard(request.container_id)
+        return self._sandboxes.attach(request)
 
     def _reconcile(self, running: frozenset[str]) -> None:
         # Those of an earlier life only: a container that is just being started is not in ``running`` yet.
         for container_id in self._earlier - running:
-            if endpoints := self._store.of_container(container_id):
-                self._teardown(endpoints)
+            self._sandboxes.detach(container_id)
         self._earlier.clear()
         self._reservations.drop_adopted()
         known = {os.path.basename(record.netns_path) for record in self._store.endpoints()}
@@ -371,6 +245,7 @@ class NetworkController:
             if name not in known:
                 namespaces.remove(os.path.join(self._netns_dir, name))
         self._repair_links()
+        self._sandboxes.restore_names()
 
     def _repair_links(self) -> None:
         for driver in self._drivers.values():
@@ -394,21 +269,6 @@ class NetworkController:
 
     # -- views
 
-    def _find(self, reference: str) -> NetworkRecord:
-        named = self._by_name.get(reference)
-        if named is not None:
-            return named
-        matches = [
-            record
-            for record in self._by_name.values()
-            if reference and record.network_id.startswith(reference)
-        ]
-        if len(matches) > 1:
-            raise AmbiguousNetwork(reference, len(matches))
-        if not matches:
-            raise NetworkNotFound(reference)
-        return matches[0]
-
     def _view(self, record: NetworkRecord) -> NetworkView:
         return NetworkView(
             network=record,
@@ -424,34 +284,3 @@ class NetworkController:
                 if each.network_id == record.network_id
             ),
         )
-
-
-def remove_leftovers(settings: NetworkSettings) -> None:
-    """Take the stack's bridge, table and namespaces out of the kernel: the end of the stack (`dockyard clean`)."""
-    table = settings.table or rules.table_name(settings.bridge)
-    firewall = Firewall(table)
-    try:
-        firewall.remove()
-    finally:
-        firewall.close()
-    with NetlinkConnection() as connection:
-        link = links.find(connection, settings.bridge)
-        if link is not None and link.alias == f"dockyard:{table}":
-            links.delete(connection, link.index)
-    directory = os.path.join(settings.exec_root, "netns")
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(directory):
-            namespaces.remove(os.path.join(directory, name))
-
-
-def _new_network(name: str, driver: str) -> NetworkRecord:
-    return NetworkRecord(
-        network_id=NetworkId(os.urandom(32).hex()),
-        name=name,
-        driver=driver,
-        created=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-    )
-
-
-def _boolean(value: bool) -> str:  # noqa: FBT001
-    return "true" if value else "false"

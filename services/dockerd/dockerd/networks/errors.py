@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from wire.errors import (
     Conflict,
     FailedPrecondition,
@@ -45,16 +47,6 @@ class PredefinedCreation(PermissionDenied):
         super().__init__(f"operation is not permitted on predefined {name} network ")
 
 
-class UserNetworksMissing(NotImplementedYet):
-    """User-defined networks come with a later version."""
-
-    def __init__(self, verb: str) -> None:
-        super().__init__(
-            f"network {verb} is not implemented yet: this version serves the predefined networks "
-            "bridge, host and none"
-        )
-
-
 class NamespaceNotRunning(Conflict):
     """``--network container:x`` needs a running x."""
 
@@ -85,6 +77,89 @@ class StaticAddressOnDefault(InvalidArgument):
 
     def __init__(self) -> None:
         super().__init__("user specified IP address is supported on user defined networks only")
+
+
+class StaticAddressOnOwnPool(InvalidArgument):
+    """Addresses of subnets that the daemon chose may change."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "invalid config for network: invalid endpoint settings:\nuser specified IP address is supported only when"
+            " connecting to networks with user configured subnets"
+        )
+
+
+class NameTaken(Conflict):
+    """There is a network of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"network with name {name} already exists")
+
+
+class NameEmpty(InvalidArgument):
+    """A network needs a name."""
+
+    def __init__(self) -> None:
+        super().__init__("invalid network name: name is empty")
+
+
+class PoolOverlaps(PermissionDenied):
+    """A subnet is another network's, or the host's."""
+
+    def __init__(self) -> None:
+        super().__init__("invalid pool request: Pool overlaps with other one on this address space")
+
+
+class InvalidNetwork(InvalidArgument):
+    """What a network shall be like does not fit together."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"invalid network config:\n{cause}")
+
+
+class DriverMissing(NotFound):
+    """There is no such driver."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"could not find plugin {name} in v1 plugin registry: plugin not found")
+
+
+class DriverNotBuilt(NotImplementedYet):
+    """Docker has it, this version does not."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"network driver {name} is not implemented yet")
+
+
+class OnlyOneInstance(PermissionDenied):
+    """host and none exist once."""
+
+    def __init__(self, driver: str) -> None:
+        super().__init__(f'only one instance of "{driver}" network is allowed')
+
+
+class HasEndpoints(PermissionDenied):
+    """A network that running containers use."""
+
+    def __init__(self, name: str, endpoints: Iterable[tuple[str, str]]) -> None:
+        shown = ", ".join(f'name:"{each}" id:"{found[:12]}"' for each, found in endpoints)
+        super().__init__(
+            f"error while removing network: network {name} has active endpoints ({shown})"
+        )
+
+
+class EndpointExists(PermissionDenied):
+    """Connected twice."""
+
+    def __init__(self, container: str, network: str) -> None:
+        super().__init__(f"endpoint with name {container} already exists in network {network}")
+
+
+class NotConnected(Internal):
+    """Disconnected without being connected."""
+
+    def __init__(self, container: str, network: str) -> None:
+        super().__init__(f"container {container} is not connected to network {network}")
 
 
 class NoAddressLeft(ResourceExhausted):
@@ -162,7 +237,3 @@ class ForeignBridge(FailedPrecondition):
         super().__init__(
             f"bridge {name} belongs to another engine; choose another one with --bridge and --bip"
         )
-
-
-class InvalidFilter(InvalidArgument):
-    """A list filter is unknown or malformed."""

@@ -85,6 +85,8 @@ class NetworkRecord:
     ipam_driver: str = "default"
     ipam_options: Mapping[str, str] | None = None
     ipam: tuple[IpamConfig, ...] = ()
+    own_subnets: bool = False
+    """Whether the user chose the subnets, so that static addresses are allowed."""
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -171,12 +173,30 @@ class EndpointRecord:
     requested_mac: str = ""
     exposed: tuple[str, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
+    gateway_priority: int = 0
+    default_route: bool = True
+    """Whether the container's default route leads through this endpoint."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Aliases that this container alone knows, with the ids of the containers behind them."""
+    servers: tuple[str, ...] = ()
+    """Where the embedded DNS forwards to."""
     boot_id: str = ""
 
     @property
     def address(self) -> IPv4Interface | None:
         """The endpoint's address with its prefix, if it has one."""
         return IPv4Interface(f"{self.ipv4}/{self.prefix}") if self.ipv4 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointRequest:
+    """What a container wants of one network, by its name or id."""
+
+    network: str
+    mac: str | None = None
+    ipv4: str | None = None
+    aliases: tuple[str, ...] = ()
+    gateway_priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +219,11 @@ class AttachRequest:
     mac: str | None = None
     ipv4: str | None = None
     aliases: tuple[str, ...] = ()
+    gateway_priority: int = 0
+    others: tuple[EndpointRequest, ...] = ()
+    """Further networks, beside ``network``."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Aliases that this container alone knows, with the ids of the containers behind them."""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
@@ -241,3 +266,6 @@ class BridgeConfig:
     icc: bool
     masquerade: bool
     owner: str
+    internal: bool = False
+    reserved: tuple[IPv4Address, ...] = ()
+    """Addresses that are never given out."""

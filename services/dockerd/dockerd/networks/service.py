@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Final
 
+from dockerd.events.bus import EventBus
 from dockerd.filters import Filters
+from dockerd.moments import moment
 from dockerd.networks.controller import NetworkController
+from dockerd.networks.creation import parse
+from dockerd.networks.errors import HasEndpoints, NetworkNotFound
 from dockerd.networks.model import NetworkRecord, NetworkView
+from wire.errors import InvalidArgument
 
 _FILTERS: Final = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
+_PRUNE_FILTERS: Final = frozenset({"label", "label!", "until"})
 
 
 class NetworkService:
     """Networks in Docker's JSON."""
 
-    def __init__(self, controller: NetworkController) -> None:
+    def __init__(self, controller: NetworkController, events: EventBus) -> None:
         self._controller = controller
+        self._events = events
 
     def find(self, wanted: Filters) -> list[dict[str, Any]]:
         """GET /networks; raises InvalidArgument for a filter."""
         wanted.check(_FILTERS)
+        for value in wanted.get("type"):
+            if value not in {"builtin", "custom"}:
+                raise InvalidArgument(f"invalid filter: 'type'='{value}'")
         return [
             _document(view, containers=False)
             for view in self._controller.list_networks()
@@ -30,13 +41,45 @@ class NetworkService:
         """GET /networks/{id}; raises NetworkNotFound, AmbiguousNetwork."""
         return _document(self._controller.inspect(reference), containers=True)
 
-    async def create(self, document: dict[str, Any]) -> NetworkRecord:
-        """POST /networks/create."""
-        return await self._controller.create(document.get("Name") or "")
+    async def create(self, document: dict[str, Any]) -> dict[str, Any]:
+        """POST /networks/create; raises InvalidArgument, Conflict, PermissionDenied, NotImplementedYet kinds."""
+        record = await self._controller.create(parse(document))
+        self._say("create", record)
+        return {"Id": record.network_id, "Warning": ""}
 
     async def remove(self, reference: str) -> None:
-        """DELETE /networks/{id}; raises NetworkNotFound, PredefinedRemoval."""
-        await self._controller.remove(reference)
+        """DELETE /networks/{id}; raises NetworkNotFound, PredefinedRemoval, HasEndpoints."""
+        self._say("destroy", await self._controller.remove(reference))
+
+    async def prune(self, wanted: Filters) -> list[str]:
+        """POST /networks/prune: remove user-defined networks without endpoints; their names."""
+        wanted.check(_PRUNE_FILTERS)
+        if len(wanted.get("until")) > 1:
+            raise InvalidArgument("more than one until filter specified")
+        until = moment(next(iter(wanted.get("until")), None))
+        removed = []
+        for view in self._controller.list_networks():
+            network = view.network
+            if network.predefined or view.containers or not _chosen(network, wanted, until):
+                continue
+            # A container was started on it meanwhile, or somebody else removed it.
+            with contextlib.suppress(HasEndpoints, NetworkNotFound):
+                await self.remove(network.network_id)
+                removed.append(network.name)
+        return removed
+
+    def _say(self, action: str, record: NetworkRecord) -> None:
+        attributes = {"name": record.name, "type": record.driver}
+        self._events.publish("network", action, record.network_id, attributes)
+
+
+def _chosen(network: NetworkRecord, wanted: Filters, until: float | None) -> bool:
+    created = moment(network.created) or 0.0
+    return (
+        wanted.labels(network.labels)
+        and wanted.without_labels(network.labels)
+        and (until is None or created < until)
+    )
 
 
 def _shown(view: NetworkView, wanted: Filters) -> bool:
@@ -56,6 +99,18 @@ def _shown(view: NetworkView, wanted: Filters) -> bool:
     )
 
 
+def _pool(network: NetworkRecord) -> list[dict[str, Any]]:
+    found = []
+    for each in network.ipam:
+        entry: dict[str, Any] = {"Subnet": each.subnet, "Gateway": each.gateway}
+        if each.ip_range:
+            entry["IPRange"] = each.ip_range
+        if each.auxiliary:
+            entry["AuxiliaryAddresses"] = dict(each.auxiliary)
+        found.append(entry)
+    return found
+
+
 def _document(view: NetworkView, *, containers: bool) -> dict[str, Any]:
     network = view.network
     found: dict[str, Any] = {
@@ -69,7 +124,7 @@ def _document(view: NetworkView, *, containers: bool) -> dict[str, Any]:
         "IPAM": {
             "Driver": network.ipam_driver,
             "Options": network.ipam_options,
-            "Config": [{"Subnet": each.subnet, "Gateway": each.gateway} for each in network.ipam],
+            "Config": _pool(network),
         },
         "Internal": network.internal,
         "Attachable": network.attachable,

@@ -65,8 +65,16 @@ class NetworkStore:
     def save_network(self, record: NetworkRecord) -> None:
         """Add or replace a network, durably."""
         self._networks[record.network_id] = record
+        self._write_networks()
+
+    def _write_networks(self) -> None:
         document = {"networks": [asdict(each) for each in self._networks.values()]}
         write_atomic(self._networks_path, json.dumps(document, indent=1).encode())
+
+    def remove_network(self, network_id: NetworkId) -> None:
+        """Forget a network, durably."""
+        self._networks.pop(network_id, None)
+        self._write_networks()
 
     def endpoints(self) -> tuple[EndpointRecord, ...]:
         """Every endpoint of every container."""
@@ -134,5 +142,7 @@ def _endpoint(fields: Mapping[str, Any]) -> EndpointRecord:
         PublishedPort(**{**each, "protocol": Protocol(each["protocol"])})
         for each in fields["ports"]
     )
-    lists = {key: tuple(fields[key]) for key in ("aliases", "dns_names", "exposed")}
+    lists = {
+        key: tuple(fields.get(key) or ()) for key in ("aliases", "dns_names", "exposed", "servers")
+    }
     return EndpointRecord(**{**fields, **lists, "ports": ports})

@@ -6,8 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from dockerd.api import params
-from dockerd.api.deps import Networks
-from wire.errors import NotImplementedYet
+from dockerd.api.deps import Connect, Networks
 
 router = APIRouter()
 
@@ -25,27 +24,39 @@ async def inspect(reference: str, networks: Networks) -> JSONResponse:
 
 
 @router.post("/networks/create")
-async def create(request: Request, networks: Networks) -> Response:
-    """User-defined networks are not built yet."""
-    await networks.create(await params.body(request))
-    return Response(status_code=201)
+async def create(request: Request, networks: Networks) -> JSONResponse:
+    """`docker network create`."""
+    return JSONResponse(await networks.create(await params.body(request)), 201)
 
 
 @router.post("/networks/prune")
-async def prune() -> JSONResponse:
-    """There are predefined networks only, and they stay."""
-    return JSONResponse({"NetworksDeleted": None})
+async def prune(request: Request, networks: Networks) -> JSONResponse:
+    """`docker network prune`."""
+    removed = await networks.prune(params.filters(request))
+    return JSONResponse({"NetworksDeleted": removed or None})
 
 
-@router.post("/networks/{reference}/{verb}")
-async def connect(reference: str, verb: str, networks: Networks) -> Response:
-    """Connecting running containers is not built yet."""
-    networks.inspect(reference)
-    raise NotImplementedYet(f"network {verb} is not implemented yet")
+@router.post("/networks/{reference}/connect")
+async def connect(reference: str, request: Request, connector: Connect) -> Response:
+    """`docker network connect`."""
+    document = await params.body(request)
+    endpoint = document.get("EndpointConfig") or {}
+    await connector.connect(reference, str(document.get("Container") or ""), endpoint)
+    return Response(status_code=200)
+
+
+@router.post("/networks/{reference}/disconnect")
+async def disconnect(reference: str, request: Request, connector: Connect) -> Response:
+    """`docker network disconnect`."""
+    document = await params.body(request)
+    await connector.disconnect(
+        reference, str(document.get("Container") or ""), force=bool(document.get("Force"))
+    )
+    return Response(status_code=200)
 
 
 @router.delete("/networks/{reference}")
 async def remove(reference: str, networks: Networks) -> Response:
-    """Predefined networks stay."""
+    """`docker network rm`."""
     await networks.remove(reference)
     return Response(status_code=204)

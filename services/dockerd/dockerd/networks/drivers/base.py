@@ -24,7 +24,10 @@ class Driver(Protocol):
         """Make what the record says; whatever was made is undone by ``teardown``, also after a failure."""
 
     def teardown(self, endpoint: EndpointRecord) -> None:
-        """Remove everything of an endpoint and free what ``plan`` reserved; harmless for what does not exist."""
+        """Free what ``plan`` reserved, before the whole namespace goes; harmless for what does not exist."""
+
+    def unplug(self, endpoint: EndpointRecord) -> None:
+        """The same for an endpoint whose namespace lives on: its interface goes, too."""
 
     def restore(self, endpoint: EndpointRecord) -> None:
         """Reserve again, in memory, what a recorded endpoint has."""

@@ -11,10 +11,16 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Final
 
-from dockerd.networks.errors import ConnectivityFailed, ForeignBridge, StaticAddressOnDefault
+from dockerd.networks.errors import (
+    ConnectivityFailed,
+    ForeignBridge,
+    StaticAddressOnDefault,
+    StaticAddressOnOwnPool,
+)
 from dockerd.networks.firewall.nftables import Firewall
 from dockerd.networks.ipam.allocator import AddressAllocator
 from dockerd.networks.model import (
+    OPTION_HOST_BINDING,
     AttachRequest,
     BridgeConfig,
     EndpointRecord,
@@ -76,8 +82,23 @@ class BridgeDriver:
             config.gateway,
             IPv4Network(ipam.ip_range) if ipam.ip_range else None,
         )
+        for address in config.reserved:
+            self._allocator.restore(network.network_id, str(address))
         self._ensure_bridge(network.network_id)
         self._firewall.set_bridge(config)
+
+    def remove_network(self, network: NetworkRecord) -> None:
+        """Take the network's bridge away and close its address pool; harmless for one that is gone."""
+        config = self._bridges.pop(network.network_id, None)
+        self._indexes.pop(network.network_id, None)
+        if config is None:
+            return
+        link = links.find(self._connection, config.name)
+        if link is not None and link.alias == f"{_ALIAS}{config.owner}":
+            with contextlib.suppress(OSError):
+                links.delete(self._connection, link.index)
+        self._allocator.remove_network(network.network_id)
+        self._firewall.forget_bridge(config)
 
     def bridge_names(self) -> frozenset[str]:
         """The kernel's names of the bridges."""
@@ -87,15 +108,19 @@ class BridgeDriver:
         self, network: NetworkRecord, request: AttachRequest, draft: EndpointRecord
     ) -> EndpointRecord:
         """Choose the address and bind the published ports."""
-        if request.ipv4 and network.predefined:
-            raise StaticAddressOnDefault
+        if request.ipv4 and not network.own_subnets:
+            raise StaticAddressOnDefault if network.predefined else StaticAddressOnOwnPool
         config = self._bridges[network.network_id]
         mac = naming.checked_mac(request.mac) if request.mac else None
         requests = bindings.plan(
             exposed=request.exposed_ports,
             bindings=request.port_bindings,
             publish_all=request.publish_all,
-            default_addresses=(bindings.parse_address(self._settings.default_host_ip),),
+            default_addresses=(
+                bindings.parse_address(
+                    network.options.get(OPTION_HOST_BINDING) or self._settings.default_host_ip
+                ),
+            ),
             ipv6=False,
         )
         address = self._allocator.allocate(network.network_id, request.ipv4)
@@ -111,7 +136,7 @@ class BridgeDriver:
             raise
         return replace(
             draft,
-            interface=_INNER_NAME,
+            interface=draft.interface or _INNER_NAME,
             host_interface=naming.new_host_interface(),
             mac=mac or naming.derived_mac(address),
             ipv4=str(address),
@@ -139,7 +164,7 @@ class BridgeDriver:
         self._forget_flows(endpoint.ports)
 
     def teardown(self, endpoint: EndpointRecord) -> None:
-        """Withdraw the ports, drop the namespace (the veth pair goes with it) and free the address."""
+        """Withdraw the ports and free the address; the veth pair goes with the namespace."""
         self._firewall.withdraw(endpoint.ports, endpoint.ipv4)
         self._reservations.release(endpoint.ports)
         self._forget_flows(endpoint.ports)
@@ -147,8 +172,15 @@ class BridgeDriver:
         if link is not None:
             with contextlib.suppress(OSError):
                 links.silence_port(self._connection, link.index)
-        namespaces.remove(endpoint.netns_path)
         self._allocator.release(endpoint.network_id, endpoint.ipv4)
+
+    def unplug(self, endpoint: EndpointRecord) -> None:
+        """Take the veth pair out of a namespace that lives on."""
+        link = links.find(self._connection, endpoint.host_interface)
+        if link is not None:
+            with contextlib.suppress(OSError):
+                links.delete(self._connection, link.index)
+        self.teardown(endpoint)
 
     def restore(self, endpoint: EndpointRecord) -> None:
         """Take the recorded address and ports again."""
@@ -179,7 +211,9 @@ class BridgeDriver:
                     links.delete(self._connection, link.index)
 
     def _build_link(self, endpoint: EndpointRecord, address: IPv4Interface) -> None:
-        with namespaces.created(endpoint.netns_path, self._home) as inner:
+        exists = os.path.exists(endpoint.netns_path)
+        enter = namespaces.joined if exists else namespaces.created
+        with enter(endpoint.netns_path, self._home) as inner:
             namespaces.furnish(
                 self._connection,
                 inner,
@@ -190,7 +224,9 @@ class BridgeDriver:
                     mtu=endpoint.mtu,
                     master=self._indexes[endpoint.network_id],
                     address=address,
-                    gateway=IPv4Address(endpoint.gateway) if endpoint.gateway else None,
+                    gateway=IPv4Address(endpoint.gateway)
+                    if endpoint.gateway and endpoint.default_route
+                    else None,
                 ),
             )
 

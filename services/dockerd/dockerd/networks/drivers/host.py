@@ -24,6 +24,9 @@ class HostDriver:
     def teardown(self, endpoint: EndpointRecord) -> None:
         """Nothing to remove."""
 
+    def unplug(self, endpoint: EndpointRecord) -> None:
+        """Nothing to remove."""
+
     def restore(self, endpoint: EndpointRecord) -> None:
         """Nothing to reserve."""
 

@@ -28,8 +28,10 @@ class NullDriver:
             namespaces.loopback_up(inner)
 
     def teardown(self, endpoint: EndpointRecord) -> None:
-        """Drop the namespace."""
-        namespaces.remove(endpoint.netns_path)
+        """Nothing but the namespace, which its owner drops."""
+
+    def unplug(self, endpoint: EndpointRecord) -> None:
+        """Nothing to remove."""
 
     def restore(self, endpoint: EndpointRecord) -> None:
         """Nothing to reserve."""

@@ -35,6 +35,10 @@ class Firewall:
         """Remember a bridge; the next ``ensure`` puts it into the table."""
         self._bridges[bridge.name] = bridge
 
+    def forget_bridge(self, bridge: BridgeConfig) -> None:
+        """Forget a bridge; the next ``ensure`` takes it out of the table."""
+        self._bridges.pop(bridge.name, None)
+
     def remember(self, ports: Iterable[PublishedPort], container_ip: str) -> None:
         """Remember published ports; the next ``ensure`` puts them into the table."""
         for entry in _entries(ports, container_ip):

@@ -7,7 +7,8 @@ packet, and of a change, does not grow with their number.
     prerouting   \\ traffic for an address of this host: a published port is led to its container
     output       /
     postrouting  hairpin, containers to the outside, and the host's 127.x to containers are masqueraded
-    forward      what enters a bridge from elsewhere must belong to a published port or to a known connection
+    forward      nothing leaves or enters an internal network; what enters another bridge from elsewhere must belong to a
+                 published port or to a known connection
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ table ip {table} {{
   set own {{ type ifname . ipv4_addr; flags interval; {own} }}
   set bridges {{ type ifname; {bridges} }}
   set icc {{ type ifname . ifname; {icc} }}
+  set internal {{ type ifname; {internal} }}
   map published {{ type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; {published} }}
   map published_any {{ type inet_proto . inet_service : ipv4_addr . inet_service; {published_any} }}
   chain guard {{
@@ -57,7 +59,13 @@ table ip {table} {{
   }}
   chain forward {{
     type filter hook forward priority 0; policy accept;
+    iifname @internal jump sealed
+    oifname @internal jump sealed
     oifname @bridges jump inbound
+  }}
+  chain sealed {{
+    iifname . oifname @icc accept
+    drop
   }}
   chain inbound {{
     ct state established,related accept
@@ -109,6 +117,7 @@ def rebuild(table: str, bridges: Iterable[BridgeConfig], elements: Iterable[Elem
         own=_elements(f'"{each.name}" . {each.subnet}' for each in known),
         bridges=_elements(f'"{each.name}"' for each in known),
         icc=_elements(f'"{each.name}" . "{each.name}"' for each in known if each.icc),
+        internal=_elements(f'"{each.name}"' for each in known if each.internal),
         published=_elements(by_map[_BY_ADDRESS]),
         published_any=_elements(by_map[_ON_ANY]),
     )

@@ -54,6 +54,27 @@ def created(path: str, home: int) -> Iterator[NetlinkConnection]:
         raise
 
 
+@contextlib.contextmanager
+def joined(path: str, home: int) -> Iterator[NetlinkConnection]:
+    """Be in an existing namespace for the block, with a netlink socket of its own, and come back to ``home``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespaces.setns(descriptor, namespaces.CLONE_NEWNET)
+        try:
+            with NetlinkConnection() as connection:
+                yield connection
+        finally:
+            namespaces.setns(home, namespaces.CLONE_NEWNET)
+    finally:
+        os.close(descriptor)
+
+
+def replace_default(path: str, home: int, gateway: IPv4Address) -> None:
+    """Lead everything in a namespace to another gateway."""
+    with joined(path, home) as connection:
+        connection.run([routes.default(gateway, replace=True)])
+
+
 def loopback_up(connection: NetlinkConnection) -> None:
     """Bring up lo, all that a container without a network has."""
     connection.run([links.set_up(LOOPBACK_INDEX)])

@@ -8,12 +8,13 @@ from dockerd.networks.netlink import message
 from dockerd.networks.netlink.connection import NetlinkConnection, Request
 
 
-def default(gateway: IPv4Address) -> Request:
-    """The request that sends everything to a gateway."""
+def default(gateway: IPv4Address, *, replace: bool = False) -> Request:
+    """The request that sends everything to a gateway; ``replace`` another one that may be there."""
+    flags = message.NLM_F_REPLACE if replace else message.NLM_F_EXCL
     return Request(
         message.RTM_NEWROUTE,
         message.route() + message.attribute(message.RTA_GATEWAY, gateway.packed),
-        message.NLM_F_CREATE | message.NLM_F_EXCL,
+        message.NLM_F_CREATE | flags,
         f"add default route via {gateway}",
     )
 

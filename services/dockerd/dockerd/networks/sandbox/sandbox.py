@@ -16,6 +16,7 @@ def files(
     own_namespace: bool,
     host_gateway: str | None,
     ipv6: bool,
+    embedded_dns: bool = False,
 ) -> SandboxFiles:
     """The content for a container with these addresses; ``own_namespace`` is false with ``--network host``."""
     hostname = request.hostname or request.container_id[:12]
@@ -40,6 +41,7 @@ def files(
             search=request.dns_search or settings.dns_search,
             options=request.dns_options or settings.dns_options,
             ipv6=ipv6,
+            embedded=embedded_dns,
         ),
     )
 

@@ -1,0 +1,312 @@
+"""User-defined networks: names, isolation, static addresses, connect and disconnect, and what survives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.stack import Stack, wait_until
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_resolver_left(session_stack: Stack) -> Iterator[None]:
+    yield
+    wait_until(lambda: resolver_pid(session_stack) is None, what="the idle resolver's end")
+
+
+@pytest.fixture(autouse=True)
+def _no_networks_left(stack: Stack) -> Iterator[None]:
+    yield
+    stack.remove_all()
+    stack.docker("network", "prune", "-f")
+    names = stack.docker("network", "ls", "--format", "{{.Name}}").split()
+    assert sorted(names) == ["bridge", "host", "none"]
+
+
+def server(stack: Stack, name: str, *options: str) -> str:
+    words = ("run", "-d", "--name", name, *options, "busybox", "httpd", "-f", "-h", "/etc")
+    return stack.docker(*words)
+
+
+def fetch(stack: Stack, name: str, url: str) -> str:
+    """What a container gets from a URL; empty if it gets nothing."""
+    done = stack.call("exec", name, "timeout", "2", "wget", "-qO-", url)
+    return done.out.strip() if done.code == 0 else ""
+
+
+def address(stack: Stack, name: str, network: str) -> str:
+    found: str = stack.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"]
+    return found
+
+
+def resolver_pid(stack: Stack) -> int | None:
+    """The resolver of this stack: the one whose socket is in the stack's short folder, or below its root."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"dockerd.resolver" in words and words[-2].decode() in _sockets(stack):
+                return int(entry.name)
+    return None
+
+
+def _sockets(stack: Stack) -> list[str]:
+    with contextlib.suppress(OSError):
+        pid = stack.pid("dockerd")
+        opened = Path(f"/proc/{pid}/net/unix").read_text()
+        return [line.split()[-1] for line in opened.splitlines() if line.endswith("resolver.sock")]
+    return []
+
+
+def test_names_and_aliases(stack: Stack) -> None:
+    stack.docker("network", "create", "names")
+    first = server(stack, "first", "--network", "names", "--network-alias", "other")
+    second = server(stack, "second", "--network", "names", "--hostname", "called")
+    for name in ("first", "other", "first.names", "FIRST", first[:12]):
+        assert fetch(stack, "second", f"http://{name}/hostname") == first[:12]
+    assert fetch(stack, "first", "http://second/hostname") == "called"
+    assert fetch(stack, "first", "http://called/hostname") == "called"
+    assert fetch(stack, "first", "http://nobody/hostname") == ""
+    reverse = stack.docker("exec", "first", "nslookup", address(stack, "second", "names"))
+    assert "name = second.names" in reverse
+    assert stack.docker("exec", "first", "grep", "nameserver", "/etc/resolv.conf").endswith(
+        "127.0.0.11"
+    )
+    stack.docker("rename", "second", "renamed")
+    assert fetch(stack, "first", "http://renamed/hostname") == "called"
+    assert fetch(stack, "first", "http://second/hostname") == ""
+    assert stack.inspect(second)["NetworkSettings"]["Networks"]["names"]["DNSNames"] == [
+        "renamed",
+        second[:12],
+        "called",
+    ]
+    stack.docker("rm", "-f", "renamed")
+    assert fetch(stack, "first", "http://called/hostname") == ""
+
+
+def test_one_alias_for_several_containers(stack: Stack) -> None:
+    stack.docker("network", "create", "pool")
+    for name in ("one", "two"):
+        server(stack, name, "--network", "pool", "--network-alias", "all")
+    found = stack.docker("exec", "one", "nslookup", "all")
+    assert address(stack, "one", "pool") in found
+    assert address(stack, "two", "pool") in found
+
+
+def test_networks_are_isolated(stack: Stack) -> None:
+    stack.docker("network", "create", "left")
+    stack.docker("network", "create", "right")
+    server(stack, "here", "--network", "left")
+    there = server(stack, "there", "--network", "right", "-p", "127.0.0.1::80")
+    server(stack, "default")
+    assert fetch(stack, "here", f"http://{address(stack, 'there', 'right')}/hostname") == ""
+    assert fetch(stack, "default", f"http://{address(stack, 'there', 'right')}/hostname") == ""
+    assert fetch(stack, "here", "http://there/hostname") == ""
+    stack.docker("network", "connect", "right", "here")
+    assert fetch(stack, "here", "http://there/hostname") == there[:12]
+    stack.docker("network", "disconnect", "right", "here")
+    assert fetch(stack, "here", "http://there/hostname") == ""
+
+
+def test_internal_network(stack: Stack) -> None:
+    stack.docker("network", "create", "--internal", "inner")
+    one = server(stack, "one", "--network", "inner")
+    server(stack, "two", "--network", "inner")
+    assert fetch(stack, "two", "http://one/hostname") == one[:12]
+    assert "default" not in stack.docker("exec", "two", "ip", "route")
+    server(stack, "outside")
+    reached = f"http://{address(stack, 'outside', 'bridge')}/hostname"
+    assert fetch(stack, "two", reached) == ""
+    assert fetch(stack, "outside", f"http://{address(stack, 'one', 'inner')}/hostname") == ""
+
+
+def test_subnet_and_static_addresses(stack: Stack) -> None:
+    words = (
+        "--subnet",
+        "10.211.7.0/24",
+        "--ip-range",
+        "10.211.7.128/25",
+        "--gateway",
+        "10.211.7.9",
+    )
+    stack.docker(
+        "network",
+        "create",
+        *words,
+        "--aux-address",
+        "kept=10.211.7.128",
+        "--label",
+        "a=b",
+        "chosen",
+    )
+    stack.docker(
+        "run",
+        "-d",
+        "--name",
+        "static",
+        "--network",
+        "chosen",
+        "--ip",
+        "10.211.7.5",
+        "busybox",
+        "sleep",
+        "99",
+    )
+    stack.docker("run", "-d", "--name", "given", "--network", "chosen", "busybox", "sleep", "99")
+    assert address(stack, "static", "chosen") == "10.211.7.5"
+    assert address(stack, "given", "chosen") == "10.211.7.129"
+    assert "default via 10.211.7.9" in stack.docker("exec", "given", "ip", "route")
+    taken = ("run", "--rm", "--network", "chosen", "--ip", "10.211.7.5", "busybox", "true")
+    assert "Address already in use" in stack.fails(*taken, code=125)
+    outside = ("run", "--rm", "--network", "chosen", "--ip", "10.9.9.9", "busybox", "true")
+    assert "no configured subnet contains IP address" in stack.fails(*outside, code=125)
+    _, found = stack.request("GET", "/networks/chosen")
+    assert found["IPAM"]["Config"] == [
+        {
+            "Subnet": "10.211.7.0/24",
+            "IPRange": "10.211.7.128/25",
+            "Gateway": "10.211.7.9",
+            "AuxiliaryAddresses": {"kept": "10.211.7.128"},
+        }
+    ]
+    assert found["Labels"] == {"a": "b"}
+    assert {each["Name"] for each in found["Containers"].values()} == {"static", "given"}
+    stack.docker("network", "create", "pool")
+    own = ("run", "--rm", "--network", "pool", "--ip", "10.9.9.9", "busybox", "true")
+    assert "user configured subnets" in stack.fails(*own, code=125)
+
+
+def test_connect_gives_names_and_a_route(stack: Stack) -> None:
+    stack.docker("network", "create", "late")
+    server(stack, "early", "--network", "late")
+    mover = server(stack, "mover", "-p", "127.0.0.1::80")
+    assert fetch(stack, "mover", "http://early/hostname") == ""
+    stack.docker("network", "connect", "--alias", "moved", "late", "mover")
+    assert fetch(stack, "early", "http://moved/hostname") == mover[:12]
+    assert fetch(stack, "mover", "http://early/hostname") != ""
+    assert "already exists in network late" in stack.fails("network", "connect", "late", "mover")
+    refused = stack.fails("network", "rm", "late")
+    assert "network late has active endpoints" in refused
+    stack.docker("restart", "-t", "0", "mover")
+    assert fetch(stack, "early", "http://moved/hostname") == mover[:12]
+    stack.docker("network", "disconnect", "bridge", "mover")
+    assert set(stack.inspect("mover")["NetworkSettings"]["Networks"]) == {"late"}
+    assert fetch(stack, "early", "http://moved/hostname") == mover[:12]
+    stack.docker("network", "disconnect", "late", "mover")
+    assert "is not connected to network late" in stack.fails(
+        "network", "disconnect", "late", "mover"
+    )
+    assert stack.docker("exec", "mover", "ls", "/sys/class/net").split() == ["lo"]
+
+
+def test_published_port_on_a_user_network(stack: Stack) -> None:
+    stack.docker("network", "create", "front")
+    name = server(stack, "web", "--network", "front", "-p", "127.0.0.1::80")
+    port = stack.docker("port", "web", "80").rpartition(":")[2]
+    out = stack.docker(
+        "run",
+        "--rm",
+        "--network",
+        "host",
+        "busybox",
+        "wget",
+        "-qO-",
+        f"http://127.0.0.1:{port}/hostname",
+    )
+    assert out == name[:12]
+
+
+def test_links(stack: Stack) -> None:
+    target = server(stack, "target", "--expose", "80", "-e", "SAID=hello")
+    out = stack.docker(
+        "run",
+        "--rm",
+        "--link",
+        "target:goal",
+        "busybox",
+        "sh",
+        "-c",
+        "env; wget -qO- http://goal/hostname",
+    )
+    assert f"GOAL_PORT=tcp://{address(stack, 'target', 'bridge')}:80" in out
+    assert "GOAL_ENV_SAID=hello" in out
+    assert out.endswith(target[:12])
+    assert "could not get container for nope" in stack.fails(
+        "run", "--link", "nope", "busybox", code=125
+    )
+
+
+def test_names_survive_the_daemon_and_the_resolver(stack: Stack) -> None:
+    stack.docker("network", "create", "lasting")
+    one = server(stack, "one", "--network", "lasting")
+    server(stack, "two", "--network", "lasting")
+    stack.kill("dockerd")
+    assert fetch(stack, "two", "http://one/hostname") == one[:12]
+    three = server(stack, "three", "--network", "lasting")
+    assert fetch(stack, "two", "http://three/hostname") == three[:12]
+    pid = wait_until(lambda: resolver_pid(stack))
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: fetch(stack, "two", "http://one/hostname") == one[:12])
+    assert wait_until(lambda: resolver_pid(stack)) != pid
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "message"),
+    [
+        ({}, 400, "name is empty"),
+        ({"Name": "bridge"}, 403, "operation is not permitted on predefined bridge network"),
+        ({"Name": "xx", "Driver": "host"}, 403, 'only one instance of "host" network is allowed'),
+        ({"Name": "xx", "Driver": "macvlan"}, 501, "network driver macvlan is not implemented yet"),
+        ({"Name": "xx", "Driver": "foo"}, 404, "could not find plugin foo in v1 plugin registry: plugin not found"),
+        ({"Name": "xx", "EnableIPv6": True}, 501, "EnableIPv6"),
+        ({"Name": "xx", "IPAM": {"Config": [{"Subnet": "10.1.0.0/99"}]}}, 400, "invalid CIDR block notation"),
+        ({"Name": "xx", "IPAM": {"Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.2.0.1"}]}}, 400,
+         "invalid gateway 10.2.0.1: parent subnet is 10.1.0.0/24"),
+        ({"Name": "xx", "IPAM": {"Config": [{"Subnet": "10.1.0.0/24", "IPRange": "10.2.0.0/25"}]}}, 400,
+         "invalid ip-range 10.2.0.0/25"),
+        ({"Name": "xx", "Options": {"com.docker.network.bridge.enable_icc": "maybe"}}, 400, "invalid syntax"),
+        ({"Name": "xx", "Options": {"com.docker.network.bridge.foo": "1"}}, 501, "com.docker.network.bridge.foo"),
+        ({"Name": "xx", "Labels": ["a"]}, 400, "Labels maps strings to strings"),
+    ],
+)  # fmt: skip
+def test_bad_networks_are_refused(
+    stack: Stack, document: dict[str, Any], status: int, message: str
+) -> None:
+    found, answer = stack.request("POST", "/networks/create", document)
+    assert (found, message in answer["message"]) == (status, True), answer
+
+
+def test_overlapping_and_doubled_networks(stack: Stack) -> None:
+    stack.docker("network", "create", "--subnet", "10.212.0.0/16", "big")
+    assert "network with name big already exists" in stack.fails("network", "create", "big")
+    refused = stack.fails("network", "create", "--subnet", "10.212.3.0/24", "small")
+    assert "Pool overlaps with other one on this address space" in refused
+    names = stack.docker("network", "ls", "--filter", "type=custom", "--format", "{{.Name}}")
+    assert names == "big"
+    bridge = stack.docker("network", "inspect", "big", "--format", "br-{{slice .Id 0 12}}")
+    assert os.path.exists(f"/sys/class/net/{bridge}")
+    stack.docker("network", "rm", "big")
+    assert not os.path.exists(f"/sys/class/net/{bridge}")
+
+
+def test_events_of_networks(stack: Stack) -> None:
+    stack.docker("network", "create", "told")
+    stack.docker("run", "--rm", "--network", "told", "busybox", "true")
+    stack.docker("network", "rm", "told")
+    wait_until(lambda: stack.docker("ps", "-aq") == "")
+    words = (
+        "events",
+        "--since",
+        "60s",
+        "--until",
+        f"{time.time():.6f}",
+        "--filter",
+        "network=told",
+    )
+    out = stack.docker(*words, "--format", "{{.Action}}")
+    assert out.split() == ["create", "connect", "disconnect", "destroy"]
