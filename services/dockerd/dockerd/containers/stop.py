@@ -31,14 +31,16 @@ class Stopper:
         """Send a signal, and after SIGKILL wait for the end; raises CannotKill, InvalidSignal."""
         number = signals.number_of(text or "SIGKILL")
         container = self._store.get(reference)
-        if not container.running:
-            if not container.state.restarting:
+        # A start in progress is waited for: its client may have seen output already, and sends us a signal.
+        async with container.lock:
+            if container.state.restarting:
+                self._give_up(container)
+                return
+            if not container.running:
                 raise CannotKill(reference, container.container_id)
-            await self.end_restarting(container)
-            return
-        container.manually_stopped = True
-        container.save()
-        await self._send(container, number)
+            container.manually_stopped = True
+            container.save()
+            await self._send(container, number)
         if number == signal.SIGKILL:
             await wait.until(container)
 
@@ -46,14 +48,15 @@ class Stopper:
         """Ask it to end, and kill it after ``timeout`` seconds (negative: never); raises AlreadyStopped."""
         container = self._store.get(reference)
         number = signals.number_of(text) if text else signals.stop_signal(container.config)
-        if container.state.restarting:
-            await self.end_restarting(container)
-            self._announcer.say(container, "stop")
-            return
-        if not container.running:
-            raise AlreadyStopped
-        container.manually_stopped = True
-        container.save()
+        async with container.lock:
+            if container.state.restarting:
+                self._give_up(container)
+                self._announcer.say(container, "stop")
+                return
+            if not container.running:
+                raise AlreadyStopped
+            container.manually_stopped = True
+            container.save()
         await self.end(container, number, timeout)
         self._announcer.say(container, "stop")
 
@@ -83,14 +86,18 @@ class Stopper:
                 await self._tasks.pause(container.container_id, paused=False)
         self._announcer.say(container, "kill", {"signal": str(int(number))})
 
-    @staticmethod
-    async def end_restarting(container: Container) -> None:
-        """Have the restart that is due not happen."""
+    async def end_restarting(self, container: Container) -> None:
+        """Have the restart that is due not happen; a start in progress is waited for."""
         async with container.lock:
-            container.manually_stopped = True
-            if restart_policy.give_up(container):
-                container.save()
-                wait.finish_ended(container)
+            if container.state.restarting:
+                self._give_up(container)
+
+    @staticmethod
+    def _give_up(container: Container) -> None:
+        container.manually_stopped = True
+        if restart_policy.give_up(container):
+            container.save()
+            wait.finish_ended(container)
 
     async def close(self) -> None:
         """Stop waiting."""
