@@ -180,3 +180,11 @@ test-cgroup2: setup runtime-build ## The runtime on a host with cgroup v2 alone:
 
 fuzz-runtime: ## Damage config.json and state.json for a minute (FOR=seconds) and have the runtime read them
 	cd services/runtime && $(CARGO) run -q --release --locked -p fuzz -- $(or $(FOR),60)
+
+conformance: setup runtime-build ## crun's and runc's own tests, from Debian's source packages, on our runtime and on theirs; needs root
+	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
+	have crun crun; have runc runc; have bats bats; have gawk gawk; have jq jq; have script bsdutils; have busybox busybox-static; \
+	have ps procps; have nsenter util-linux; have dpkg-source dpkg-dev; have newuidmap uidmap; \
+	echo '#include <seccomp.h>' | cc -xc -fsyntax-only - 2>/dev/null || missing+=(libseccomp-dev); \
+	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
+	$(PY) -m tests.runtime.conformance

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.runtime import conftest as runtime
-from tests.runtime.conftest import Box
+from tests.runtime.conftest import PARENT, Box
 
 box = runtime.box
 ROOT = Path("/sys/fs/cgroup")
@@ -54,6 +54,6 @@ def group(box: Box) -> Group:
 def _test_cgroup() -> Iterator[None]:
     """Remove the parent of the tests' containers."""
     yield
-    parent = ROOT / "dockyard-test"
+    parent = ROOT / PARENT
     if parent.exists():
         parent.rmdir()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.cgroup2.conftest import ROOT, Group
-from tests.runtime.conftest import Box
+from tests.runtime.conftest import PARENT, Box
 
 MIB = 1 << 20
 
@@ -183,7 +183,7 @@ def test_bad_unified_values_are_refused_by_name(
 def test_controllers_are_enabled_on_the_way(box: Box, group: Group) -> None:
     box.start("sleep", "100")
     wanted = set((ROOT / "cgroup.controllers").read_text().split())
-    assert set((ROOT / "dockyard-test/cgroup.subtree_control").read_text().split()) == wanted
+    assert set((ROOT / PARENT / "cgroup.subtree_control").read_text().split()) == wanted
     assert set(group["cgroup.controllers"].split()) == wanted
 
 

@@ -30,6 +30,8 @@ CAPABILITIES = [
     for name in """CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT
     KILL AUDIT_WRITE""".split()
 ]
+# Of this run alone: others may test on the same machine.
+PARENT = f"dockyard-test-{os.getpid()}"
 DEVICES = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1)]
 
 
@@ -309,7 +311,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     tmp_path.chmod(0o755)
     rootfs = tmp_path / "bundle" / "rootfs"
     make_rootfs(rootfs)
-    made = Box(tmp_path, name, default_config(rootfs, f"/dockyard-test/{name}"))
+    made = Box(tmp_path, name, default_config(rootfs, f"/{PARENT}/{name}"))
     yield made
     made.call("delete", "--force", name)
     for process in made.started:
@@ -335,7 +337,7 @@ def make_rootfs(rootfs: Path) -> None:
 def _test_cgroup() -> Iterator[None]:
     """Remove the parent cgroup of the tests' containers."""
     yield
-    for parent in Path("/sys/fs/cgroup").glob("*/dockyard-test"):
+    for parent in Path("/sys/fs/cgroup").glob(f"*/{PARENT}"):
         # Another run of the tests may be using it.
         with contextlib.suppress(OSError):
             parent.rmdir()

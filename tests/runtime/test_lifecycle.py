@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import pytest
-from tests.runtime.conftest import Box, alive
+from tests.runtime.conftest import PARENT, Box, alive
 
 
 def test_container_passes_through_its_states(box: Box) -> None:
@@ -244,7 +244,7 @@ def test_spec_writes_a_configuration_that_runs(box: Box) -> None:
     assert box.call("spec", "--bundle", str(box.bundle)).code != 0
     box.config = written
     box.process["terminal"] = False
-    box.linux["cgroupsPath"] = f"/dockyard-test/{box.name}"
+    box.linux["cgroupsPath"] = f"/{PARENT}/{box.name}"
     assert box.sh("cat /proc/1/comm; true") == ["sh"]
 
 

@@ -23,6 +23,35 @@ impl std::fmt::Display for Rule {
     }
 }
 
+impl Rule {
+    /// Whether it is about all devices.
+    pub(crate) fn everything(&self) -> bool {
+        self.kind == b'a'
+    }
+
+    /// As an entry of systemd's DeviceAllow; None for what that cannot say.
+    pub(crate) fn as_systemd(&self) -> Option<(String, String)> {
+        let class = if self.kind == b'b' { "block" } else { "char" };
+        let name = match (self.major, self.minor) {
+            (-1, -1) => format!("{class}-*"),
+            (_, -1) => format!("{class}-{}", driver(class, self.major)?),
+            (-1, _) => return None,
+            (major, minor) => format!("/dev/{class}/{major}:{minor}"),
+        };
+        Some((name, self.access.clone()))
+    }
+}
+
+/// The name under which a driver has a major number.
+fn driver(class: &str, major: i64) -> Option<String> {
+    let text = std::fs::read_to_string("/proc/devices").ok()?;
+    let section = text.split("\n\n").find(|section| section.to_lowercase().starts_with(class))?;
+    section.lines().find_map(|line| {
+        let (number, name) = line.trim().split_once(' ')?;
+        (number.parse() == Ok(major)).then(|| name.to_string())
+    })
+}
+
 /// What every container may use: mknod of anything, the devices of /dev and pseudo-terminals.
 const ALWAYS: &[(u8, i64, i64, &str)] = &[
     (b'c', -1, -1, "m"),
@@ -46,8 +75,14 @@ pub(crate) fn effective(rules: &[DeviceRule]) -> Vec<Rule> {
             kind: rule.kind.bytes().next().unwrap_or(b'a'),
             major: rule.major.unwrap_or(-1),
             minor: rule.minor.unwrap_or(-1),
-            access: if rule.access.is_empty() { "rwm".into() } else { rule.access.clone() },
+            access: if rule.access.is_empty() {
+                "rwm".into()
+            } else {
+                // The kernel refuses any other letter.
+                rule.access.chars().filter(|letter| "rwm".contains(*letter)).collect()
+            },
         })
+        .filter(|rule| !rule.access.is_empty())
         .collect();
     let everything = found.iter().rev().find(|rule| rule.kind == b'a').is_none_or(|rule| rule.allow);
     if !everything {

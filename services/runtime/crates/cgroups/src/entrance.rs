@@ -13,34 +13,33 @@ use std::path::PathBuf;
 
 /// The open doors of one cgroup. The kernel judges a write by who opened the file, so the child needs no rights.
 #[derive(Debug)]
-pub enum Entrance {
+pub struct Entrance {
     /// The `tasks` files of v1.
-    Threads(Vec<(PathBuf, File)>),
-    /// The directory on v2.
-    Directory(OwnedFd),
+    threads: Vec<(PathBuf, File)>,
+    /// The directory in the tree of v2, on a hybrid host, too.
+    directory: Option<OwnedFd>,
 }
 
 impl Entrance {
     pub(crate) fn open(manager: &Manager) -> Result<Self> {
-        if manager.unified() {
-            let path = &manager.groups()[0].path;
-            let directory = File::open(path).context(|| format!("open cgroup {}", path.display()))?;
-            return Ok(Self::Directory(directory.into()));
+        let mut found = Self { threads: Vec::new(), directory: None };
+        for group in manager.groups() {
+            if group.controllers.is_empty() {
+                let directory = File::open(&group.path).context(|| format!("open cgroup {}", group.path.display()))?;
+                found.directory = Some(directory.into());
+            } else {
+                let path = group.path.join("tasks");
+                let file = OpenOptions::new().write(true).open(&path).context(|| format!("open {}", path.display()))?;
+                found.threads.push((path, file));
+            }
         }
-        let open = |path: PathBuf| -> Result<(PathBuf, File)> {
-            let file = OpenOptions::new().write(true).open(&path).context(|| format!("open {}", path.display()))?;
-            Ok((path, file))
-        };
-        manager.groups().iter().map(|group| open(group.path.join("tasks"))).collect::<Result<_>>().map(Self::Threads)
+        Ok(found)
     }
 
     /// What clone3(2) needs to make the child inside; nothing on v1.
     #[must_use]
     pub fn directory(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Self::Threads(_) => None,
-            Self::Directory(directory) => Some(directory.as_fd()),
-        }
+        self.directory.as_ref().map(AsFd::as_fd)
     }
 
     /// Go in; to be called by the child, which must have one thread. Nothing is left to do on v2.
@@ -48,10 +47,8 @@ impl Entrance {
     /// # Errors
     /// Names the file that refused.
     pub fn enter(self) -> std::result::Result<(), Error> {
-        if let Self::Threads(files) = self {
-            for (path, mut file) in files {
-                file.write_all(b"0").context(|| format!("write 0 to {}", path.display()))?;
-            }
+        for (path, mut file) in self.threads {
+            file.write_all(b"0").context(|| format!("write 0 to {}", path.display()))?;
         }
         Ok(())
     }

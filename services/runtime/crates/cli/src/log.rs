@@ -1,36 +1,64 @@
-//! `--log`: one line for a failure, JSON or text; callers read the last one.
+//! `--log`: one line for a failure, JSON or text; callers read the last one. With `--debug`, what happens on the way, too.
 
-use engine::Error;
-use std::fs::OpenOptions;
+use engine::{notes::Level, Error};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::OnceLock;
 
-/// Where failures are written besides standard error.
-#[derive(Default)]
+/// Where lines go. Opened once: the container's process still writes to it when it no longer sees the host's files.
 pub(crate) struct Log {
-    pub(crate) path: Option<PathBuf>,
-    pub(crate) json: bool,
+    file: Option<File>,
+    json: bool,
+    debug: bool,
 }
 
+static LOG: OnceLock<Log> = OnceLock::new();
+
 impl Log {
-    /// Write a failure; one that cannot be written is on standard error anyway.
-    pub(crate) fn error(&self, error: &Error) {
-        let Some(path) = &self.path else { return };
-        let (seconds, _) = sys::process::now();
-        let (year, month, day, hour, minute, second) = sys::process::utc(seconds);
-        let time = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
-        let line = if self.json {
-            serde_json::json!({
-                "kind": error.kind.as_str(), "level": "error", "msg": error.message, "time": time,
-            })
-            .to_string()
-        } else {
-            format!("time={time:?} level=error kind={} msg={:?}", error.kind.as_str(), error.message)
-        };
-        let _ = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+    /// Begin to log.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub(crate) fn begin(path: Option<&Path>, json: bool, debug: bool) -> std::io::Result<()> {
+        let file = path.map(|path| OpenOptions::new().create(true).append(true).open(path)).transpose()?;
+        if LOG.set(Self { file, json, debug }).is_ok() {
+            engine::notes::listen(|level, message| write(level, None, message));
+        }
+        Ok(())
     }
+}
+
+/// Write a failure to the log; it is on standard error anyway.
+pub(crate) fn error(error: &Error) {
+    if LOG.get().is_some_and(|log| log.file.is_some()) {
+        write(Level::Error, Some(error.kind.as_str()), &error.message);
+    }
+}
+
+fn write(level: Level, kind: Option<&str>, message: &str) {
+    let Some(log) = LOG.get() else { return };
+    if level == Level::Debug && !log.debug {
+        return;
+    }
+    let (seconds, _) = sys::process::now();
+    let (year, month, day, hour, minute, second) = sys::process::utc(seconds);
+    let time = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+    let word = level.as_str();
+    let line = if log.json {
+        let mut line = serde_json::json!({"level": word, "msg": message, "time": time});
+        if let Some(kind) = kind {
+            line["kind"] = kind.into();
+        }
+        line.to_string()
+    } else {
+        let kind = kind.map(|kind| format!(" kind={kind}")).unwrap_or_default();
+        format!("time={time:?} level={word}{kind} msg={message:?}")
+    };
+    let line = format!("{line}\n");
+    // A log that cannot be written must not stop the container.
+    let _ = match &log.file {
+        Some(file) => (&*file).write_all(line.as_bytes()),
+        None => std::io::stderr().write_all(line.as_bytes()),
+    };
 }

@@ -3,26 +3,46 @@
 mod args;
 mod commands;
 mod log;
+mod rootdir;
 mod sealed;
-mod specification;
+mod session;
+mod terminal;
 
-use args::{on, usage, Args, Word};
-use engine::{Error, Result, Store};
+use args::{switch, usage, valued, Grammar};
+use engine::{Driver, Result, Store};
 use log::Log;
+use session::Session;
 use std::io::Write;
+use std::path::Path;
 
-const DEFAULT_ROOT: &str = "/run/dockyard/runtime";
+static GLOBAL: Grammar = Grammar {
+    verb: "",
+    about: "Open Container Initiative runtime",
+    arguments: "",
+    flags: &[
+        valued(&["root"], "DIR", "root directory for the state of containers"),
+        valued(&["log"], "FILE", "file to which failures are appended"),
+        valued(&["log-format"], "text|json", "format of the log"),
+        valued(&["log-level"], "LEVEL", "error, warning or debug"),
+        switch(&["debug"], "log every step"),
+        switch(&["systemd-cgroup"], "make cgroups through systemd; linux.cgroupsPath is slice:prefix:name"),
+        valued(&["cgroup-manager"], "NAME", "cgroupfs, systemd or disabled"),
+        valued(&["rootless"], "true|false|auto", "whether missing rights to cgroups are ignored"),
+        valued(&["criu"], "FILE", "the criu program"),
+        switch(&["version", "v"], "print the version"),
+    ],
+    ends_early: true,
+};
 
 fn main() {
-    let mut log = Log::default();
-    let code = match run(&mut log) {
+    let code = match run() {
         Ok(code) => code,
         Err(error) => {
-            log.error(&error);
+            log::error(&error);
             // Nowhere to report a failure of standard error.
             let _ = writeln!(std::io::stderr(), "{error}");
             // As runc: a failed exec is told from a program's own code by 255.
-            if std::env::args().any(|word| word == "exec") {
+            if session::verb().as_deref() == Some("exec") {
                 255
             } else {
                 1
@@ -32,40 +52,46 @@ fn main() {
     sys::process::exit_now(code);
 }
 
-fn run(log: &mut Log) -> Result<i32> {
-    let mut args = Args::from_env()?;
-    let mut root = DEFAULT_ROOT.to_string();
-    let verb = loop {
-        match args.next() {
-            None => return commands::help(),
-            Some(Word::Plain(verb)) => break verb,
-            Some(Word::Flag(name, value)) => match name.as_str() {
-                "root" => root = args.value("root", value)?,
-                "log" => log.path = Some(args.value("log", value)?.into()),
-                "log-format" => match args.value("log-format", value)?.as_str() {
-                    "json" => log.json = true,
-                    "text" => log.json = false,
-                    other => return Err(usage(format!("invalid log-format: {other}"))),
-                },
-                // Callers pass them; there is nothing more to say, no CRIU to find, and cgroups are probed.
-                "debug" => drop(on("debug", value.as_deref())?),
-                "criu" | "rootless" => drop(args.value(&name, value)?),
-                "systemd-cgroup" if !on("systemd-cgroup", value.as_deref())? => {}
-                "systemd-cgroup" => {
-                    return Err(Error::new(
-                        engine::Kind::InvalidConfig,
-                        "--systemd-cgroup: the systemd cgroup driver is not supported yet",
-                    ))
-                }
-                "cgroup-manager" => match args.value(&name, value)?.as_str() {
-                    "cgroupfs" | "disabled" => {}
-                    other => return Err(usage(format!("--cgroup-manager: {other:?} is not supported yet"))),
-                },
-                "version" | "v" => return commands::version(),
-                "help" | "h" => return commands::help(),
-                other => return Err(args::unknown("dockyard-runtime", other)),
-            },
-        }
+fn run() -> Result<i32> {
+    let mut words = args::words()?;
+    let global = GLOBAL.parse(&mut words)?;
+    let level = global.value("log-level");
+    if let Some(other) = level.filter(|level| !matches!(*level, "error" | "warning" | "debug" | "info")) {
+        return Err(usage(format!("invalid log-level: {other}")));
+    }
+    let json = match global.value("log-format") {
+        None | Some("text") => false,
+        Some("json") => true,
+        Some(other) => return Err(usage(format!("invalid log-format: {other}"))),
     };
-    commands::dispatch(&verb, args, &Store::new(root))
+    let path = global.path("log");
+    Log::begin(path.as_deref(), json, global.on("debug")? || level == Some("debug"))
+        .map_err(|error| usage(format!("--log {}: {error}", path.unwrap_or_default().display())))?;
+    if global.on("version")? {
+        return commands::version();
+    }
+    let Some(verb) = global.plain.first() else { return commands::help() };
+    let rootless = match global.value("rootless") {
+        Some("true") => true,
+        Some("false") => false,
+        None | Some("auto") => sys::process::effective_uid() != 0 || !sys::process::in_first_user_namespace(),
+        Some(other) => return Err(usage(format!("--rootless: {other:?} is not true, false or auto"))),
+    };
+    let driver = match (global.on("systemd-cgroup")?, global.value("cgroup-manager")) {
+        (true, _) | (false, Some("systemd")) => Driver::Systemd,
+        (false, None | Some("cgroupfs")) => Driver::Cgroupfs,
+        (false, Some("disabled")) => Driver::Disabled,
+        (false, Some(other)) => return Err(usage(format!("--cgroup-manager: {other:?} is unknown"))),
+    };
+    let root = global.path("root").unwrap_or_else(|| rootdir::default(rootless));
+    let root = std::path::absolute(&root).map_err(|error| usage(format!("--root {}: {error}", root.display())))?;
+    let criu = global.value("criu").unwrap_or("criu").into();
+    let session = Session { store: Store::new(root), driver, rootless, criu };
+    commands::dispatch(verb, words, &session)
+}
+
+/// The name under which this program was called.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    Path::new(&called).file_name().map_or_else(|| "dockyard-runtime".into(), |name| name.to_string_lossy().into_owned())
 }

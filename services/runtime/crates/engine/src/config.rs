@@ -1,7 +1,8 @@
 //! Reading `config.json` and refusing what cannot work before anything is made.
 
 use crate::error::{describe, Error, Kind, Result};
-use crate::scheduling;
+use crate::init::scheduling;
+use crate::{lsm, netdevices, rdt};
 use spec::{NamespaceKind, Spec};
 use std::fs;
 use std::path::Path;
@@ -10,16 +11,22 @@ use std::path::Path;
 ///
 /// # Errors
 /// `NotFound` without a config.json, `InvalidConfig` with the field's name.
-pub fn load(bundle: &Path) -> Result<Spec> {
-    let path = bundle.join("config.json");
-    let bytes = fs::read(&path).map_err(|error| {
+pub fn load_config(bundle: &Path) -> Result<Spec> {
+    load(&bundle.join("config.json")).map(|(spec, _)| spec)
+}
+
+/// Read and check a configuration; its text, too.
+///
+/// # Errors
+/// `NotFound` without a config.json, `InvalidConfig` with the field's name.
+pub(crate) fn load(path: &Path) -> Result<(Spec, Vec<u8>)> {
+    let bytes = fs::read(path).map_err(|error| {
         let kind = if error.kind() == std::io::ErrorKind::NotFound { Kind::NotFound } else { Kind::Internal };
         Error::new(kind, format!("JSON specification file {} cannot be read: {}", path.display(), describe(&error)))
     })?;
-    let spec: Spec =
-        serde_json::from_slice(&bytes).map_err(|error| Error::config(format!("{}: {error}", path.display())))?;
+    let spec: Spec = spec::read(&bytes).map_err(|error| Error::config(format!("{}: {error}", path.display())))?;
     validate(&spec)?;
-    Ok(spec)
+    Ok((spec, bytes))
 }
 
 /// Read and check a process document for `exec`.
@@ -29,8 +36,8 @@ pub fn load(bundle: &Path) -> Result<Spec> {
 pub fn load_process(path: &Path) -> Result<spec::Process> {
     let bytes = fs::read(path).map_err(|error| Error::config(format!("{}: {}", path.display(), describe(&error))))?;
     let process: spec::Process =
-        serde_json::from_slice(&bytes).map_err(|error| Error::config(format!("{}: {error}", path.display())))?;
-    validate_process(&process)?;
+        spec::read(&bytes).map_err(|error| Error::config(format!("{}: {error}", path.display())))?;
+    check_process(&process)?;
     Ok(process)
 }
 
@@ -44,7 +51,7 @@ fn validate(spec: &Spec) -> Result<()> {
         return Err(Error::config("root.path: must not be empty"));
     }
     let process = spec.process.as_ref().ok_or_else(|| Error::config("process: is required"))?;
-    validate_process(process)?;
+    check_process(process)?;
     for mount in &spec.mounts {
         if mount.destination.is_empty() || mount.destination.contains('\0') {
             return Err(Error::config("mounts: destination must not be empty"));
@@ -77,14 +84,17 @@ fn validate_linux(spec: &Spec) -> Result<()> {
     if own(NamespaceKind::User) && (linux.uid_mappings.is_empty() || linux.gid_mappings.is_empty()) {
         return Err(Error::config("linux.uidMappings: a new user namespace needs id mappings"));
     }
-    if linux.intel_rdt.is_some() {
-        return Err(Error::config("linux.intelRdt: is not supported"));
+    if let Some(wanted) = &linux.intel_rdt {
+        rdt::check(wanted)?;
     }
-    if linux.memory_policy.is_some() {
-        return Err(Error::config("linux.memoryPolicy: is not supported"));
+    if let Some(policy) = &linux.memory_policy {
+        scheduling::memory_policy(policy)?;
     }
-    if linux.net_devices.is_some() {
-        return Err(Error::config("linux.netDevices: is not supported"));
+    if let Some(devices) = linux.net_devices.as_ref().filter(|devices| !devices.is_empty()) {
+        if !has(NamespaceKind::Network) {
+            return Err(Error::config("linux.netDevices: a network namespace is needed"));
+        }
+        netdevices::check(devices)?;
     }
     if let Some(personality) = &linux.personality {
         scheduling::persona(personality)?;
@@ -92,11 +102,16 @@ fn validate_linux(spec: &Spec) -> Result<()> {
     if linux.time_offsets.as_ref().is_some_and(|offsets| !offsets.is_empty()) && !own(NamespaceKind::Time) {
         return Err(Error::config("linux.timeOffsets: a new time namespace is needed"));
     }
-    if !linux.mount_label.is_empty() {
-        return Err(Error::config("linux.mountLabel: SELinux is not supported"));
+    if !linux.mount_label.is_empty() && !lsm::has_selinux() {
+        return Err(Error::config("linux.mountLabel: this host has no SELinux"));
     }
-    if linux.resources.as_ref().is_some_and(|resources| !resources.rdma.is_empty()) {
-        return Err(Error::config("linux.resources.rdma: is not supported"));
+    let context = spec.annotations.get("run.oci.mount_context_type").map(String::as_str);
+    if let Some(other) = context.filter(|word| !matches!(*word, "context" | "fscontext" | "defcontext" | "rootcontext"))
+    {
+        return Err(Error::config(format!("annotation run.oci.mount_context_type: {other:?} is unknown")));
+    }
+    if spec.annotations.get("run.oci.handler").is_some_and(|handler| !handler.is_empty()) {
+        return Err(Error::config("annotation run.oci.handler: other handlers than the kernel are not supported"));
     }
     for key in linux.sysctl.keys() {
         validate_sysctl(key, has(NamespaceKind::Ipc), has(NamespaceKind::Network), has(NamespaceKind::Uts))?;
@@ -131,7 +146,11 @@ fn validate_sysctl(key: &str, ipc: bool, network: bool, uts: bool) -> Result<()>
     Err(Error::config(format!("linux.sysctl: {key:?} is not in a separate kernel namespace of the container")))
 }
 
-fn validate_process(process: &spec::Process) -> Result<()> {
+/// Refuse what cannot work in a process document.
+///
+/// # Errors
+/// `InvalidConfig` with the field's name.
+pub fn check_process(process: &spec::Process) -> Result<()> {
     if process.args.is_empty() {
         return Err(Error::config("process.args: must not be empty"));
     }
@@ -161,8 +180,8 @@ fn validate_process(process: &spec::Process) -> Result<()> {
             scheduling::cpus(list)?;
         }
     }
-    if !process.selinux_label.is_empty() {
-        return Err(Error::config("process.selinuxLabel: SELinux is not supported"));
+    if !process.selinux_label.is_empty() && !lsm::has_selinux() {
+        return Err(Error::config("process.selinuxLabel: this host has no SELinux"));
     }
     if !process.apparmor_profile.is_empty() && !Path::new("/sys/module/apparmor").exists() {
         return Err(Error::config("process.apparmorProfile: this host has no AppArmor"));

@@ -1,6 +1,7 @@
 //! Hooks: programs that read the state document and must succeed in time.
 
 use crate::error::{describe, Error, Result};
+use crate::notes::warn;
 use spec::{Hook, State};
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -14,13 +15,23 @@ pub(crate) fn run(hooks: &[Hook], state: &State, stage: &str) -> Result<()> {
     }
     let document = serde_json::to_vec(state).map_err(|error| Error::internal(format!("state: {error}")))?;
     for (at, hook) in hooks.iter().enumerate() {
-        run_one(hook, &document)
-            .map_err(|cause| Error::internal(format!("error running {stage} hook #{at} ({}): {cause}", hook.path)))?;
+        run_one(hook, state, &document).map_err(|cause| {
+            Error::internal(format!("error running hook #{at} of {stage} ({}): {cause}", hook.path))
+        })?;
     }
     Ok(())
 }
 
-fn run_one(hook: &Hook, document: &[u8]) -> std::result::Result<(), String> {
+/// Run hooks in order, all of them; failures are logged.
+pub(crate) fn run_all(hooks: &[Hook], state: &State, stage: &str) {
+    for (at, hook) in hooks.iter().enumerate() {
+        if let Err(error) = run(std::slice::from_ref(hook), state, stage) {
+            warn(&error.message.replacen("#0", &format!("#{at}"), 1));
+        }
+    }
+}
+
+fn run_one(hook: &Hook, state: &State, document: &[u8]) -> std::result::Result<(), String> {
     if !hook.path.starts_with('/') {
         return Err("path is not absolute".into());
     }
@@ -28,13 +39,16 @@ fn run_one(hook: &Hook, document: &[u8]) -> std::result::Result<(), String> {
     if let Some((name, rest)) = hook.args.split_first() {
         command.arg0(name).args(rest);
     }
-    command.env_clear();
-    for variable in &hook.env {
-        if let Some((key, value)) = variable.split_once('=') {
-            command.env(key, value);
-        }
+    if let Some(variables) = &hook.env {
+        command.env_clear();
+        command.envs(variables.iter().filter_map(|variable| variable.split_once('=')));
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    let output = |key: &str| -> std::result::Result<Stdio, String> {
+        let Some(path) = state.annotations.get(key) else { return Ok(Stdio::inherit()) };
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        file.map(Stdio::from).map_err(|error| format!("annotation {key}: {path}: {}", describe(&error)))
+    };
+    command.stdin(Stdio::piped()).stdout(output("run.oci.hooks.stdout")?).stderr(output("run.oci.hooks.stderr")?);
     let mut child = command.spawn().map_err(|error| describe(&error))?;
     if let Some(mut input) = child.stdin.take() {
         // A hook need not read its input.
@@ -54,6 +68,10 @@ fn run_one(hook: &Hook, document: &[u8]) -> std::result::Result<(), String> {
     if status.success() {
         Ok(())
     } else {
-        Err(status.to_string())
+        use std::os::unix::process::ExitStatusExt;
+        Err(match status.signal() {
+            Some(libc::SIGSYS) => "signal: bad system call".into(),
+            _ => status.to_string(),
+        })
     }
 }

@@ -4,27 +4,36 @@
 //! builds the root file system. The child (`init`) never sees a path of the host after it has pivoted; every path of
 //! the container is resolved by descriptor, inside its root.
 
-mod channel;
 mod config;
-mod console;
+pub mod criu;
 mod error;
+mod features;
 mod hooks;
-mod identity;
 mod init;
-mod labels;
+mod lock;
+mod lsm;
 mod namespaces;
-mod parent;
+mod netdevices;
+pub mod notes;
+pub mod notify;
+mod process;
 mod procfs;
-mod record;
+mod rdt;
 mod rootfs;
-mod scheduling;
+mod state;
 
-pub mod create;
-pub mod exec;
 pub mod lifecycle;
 
-pub use config::{load as load_config, load_process};
+pub use cgroups::Driver;
+pub use config::{check_process, load_config, load_process};
+/// Whether this host has cgroup v2 alone.
+#[must_use]
+pub fn on_cgroup_v2() -> bool {
+    cgroups::detect().is_ok_and(|layout| layout.unified())
+}
+
 pub use error::{Error, Kind, Result};
-pub use identity::capability_names;
-pub use record::{Container, Store};
+pub use features::features;
+pub use init::credentials::capability_names;
 pub use rootfs::options::names as mount_option_names;
+pub use state::{Container, Store};

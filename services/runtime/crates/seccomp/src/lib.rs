@@ -29,6 +29,31 @@ const ENOSYS: u32 = 38;
 
 const FLAG_NEW_LISTENER: u32 = 8;
 
+/// The actions that are understood.
+pub const ACTIONS: [&str; 9] = [
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_ERRNO",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
+    "SCMP_ACT_TRACE",
+    "SCMP_ACT_TRAP",
+];
+/// The operators that are understood.
+pub const OPERATORS: [&str; 7] =
+    ["SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"];
+/// The architectures that code is made for.
+pub const ARCHITECTURES: [&str; 3] = ["SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"];
+/// The flags that are understood.
+pub const FLAGS: [&str; 4] = [
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+];
+
 /// A compiled profile.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -104,10 +129,21 @@ pub fn compile(profile: &spec::Seccomp) -> Result<Program, String> {
             other => return Err(format!("seccomp: architecture {other:?} is unknown")),
         }
     }
+    if profile.default_action == "SCMP_ACT_NOTIFY" {
+        return Err("seccomp: SCMP_ACT_NOTIFY cannot be used as default action".into());
+    }
+    let asks_about_write = |rule: &spec::seccomp::SyscallRule| {
+        rule.action == "SCMP_ACT_NOTIFY" && rule.names.iter().any(|name| name == "write")
+    };
+    if profile.syscalls.iter().any(asks_about_write) {
+        // The runtime itself writes the filter's descriptor number after the filter is in force.
+        return Err("seccomp: SCMP_ACT_NOTIFY cannot be used for the write syscall".into());
+    }
     let native = tree(profile, syscalls::X86_64, default)?;
     let compatible = if i386 { Some(tree(profile, syscalls::X86, default)?) } else { None };
     let narrow = if x32 { Some(tree(profile, syscalls::X32, default)?) } else { None };
-    if profile.syscalls.iter().any(|rule| rule.action == "SCMP_ACT_NOTIFY") {
+    // A profile that names a listener gets one even if it never asks it, as with crun.
+    if !profile.listener_path.is_empty() || profile.syscalls.iter().any(|rule| rule.action == "SCMP_ACT_NOTIFY") {
         flags |= FLAG_NEW_LISTENER;
     }
     let instructions = assemble::program(&native, compatible.as_ref(), narrow.as_ref())?;

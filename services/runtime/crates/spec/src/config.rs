@@ -164,7 +164,9 @@ pub struct Hooks {
 pub struct Hook {
     pub path: String,
     pub args: Vec<String>,
-    pub env: Vec<String>,
+    /// The whole environment; without it the hook inherits the runtime's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
 }

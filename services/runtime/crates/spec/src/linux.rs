@@ -26,13 +26,13 @@ pub struct Linux {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Personality>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub intel_rdt: Option<serde_json::Value>,
+    pub intel_rdt: Option<IntelRdt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_offsets: Option<BTreeMap<String, TimeOffset>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_policy: Option<serde_json::Value>,
+    pub memory_policy: Option<MemoryPolicy>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub net_devices: Option<serde_json::Value>,
+    pub net_devices: Option<BTreeMap<String, NetDevice>>,
 }
 
 /// A range of ids: `size` ids from `container_id` on are `host_id` and following outside.
@@ -97,4 +97,32 @@ pub struct Personality {
 pub struct TimeOffset {
     pub secs: i64,
     pub nanosecs: u32,
+}
+
+/// A group of resctrl: cache and memory bandwidth of Intel RDT.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IntelRdt {
+    #[serde(rename = "closID")]
+    pub clos_id: String,
+    pub schemata: Vec<String>,
+    pub l3_cache_schema: String,
+    pub mem_bw_schema: String,
+    pub enable_monitoring: bool,
+}
+
+/// set_mempolicy(2).
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct MemoryPolicy {
+    pub mode: String,
+    pub nodes: String,
+    pub flags: Vec<String>,
+}
+
+/// A network device of the host that moves into the container; `name` is its new name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct NetDevice {
+    pub name: String,
 }

@@ -15,7 +15,7 @@ pub struct Resources {
     pub block_io: Option<BlockIo>,
     pub hugepage_limits: Vec<HugepageLimit>,
     pub network: Option<Network>,
-    pub rdma: BTreeMap<String, serde_json::Value>,
+    pub rdma: BTreeMap<String, Rdma>,
     pub unified: BTreeMap<String, String>,
 }
 
@@ -127,4 +127,12 @@ pub struct Network {
 pub struct InterfacePriority {
     pub name: String,
     pub priority: u32,
+}
+
+/// Limits of one RDMA device.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rdma {
+    pub hca_handles: Option<u32>,
+    pub hca_objects: Option<u32>,
 }

@@ -322,3 +322,81 @@ pub fn sealed(descriptor: impl AsFd) -> bool {
     let found = unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GET_SEALS) };
     found >= 0 && found & SEALS == SEALS
 }
+
+/// Wait until any of the descriptors is readable or at its end; which ones.
+///
+/// # Errors
+/// Those of poll(2).
+pub fn wait_any(descriptors: &[Option<std::os::fd::BorrowedFd<'_>>]) -> io::Result<Vec<bool>> {
+    wait_any_for(descriptors, -1)
+}
+
+/// As `wait_any`, at most `milliseconds` (-1 for no limit); nothing is ready when the time is over.
+///
+/// # Errors
+/// Those of poll(2).
+pub fn wait_any_for(descriptors: &[Option<std::os::fd::BorrowedFd<'_>>], milliseconds: i32) -> io::Result<Vec<bool>> {
+    let number = |each: &Option<std::os::fd::BorrowedFd<'_>>| each.map_or(-1, |each| each.as_raw_fd());
+    let mut entries: Vec<libc::pollfd> =
+        descriptors.iter().map(|each| libc::pollfd { fd: number(each), events: libc::POLLIN, revents: 0 }).collect();
+    loop {
+        // SAFETY: pointer and length are those of one vector.
+        match check_int(unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, milliseconds) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(entries.iter().map(|each| each.revents != 0).collect()),
+        }
+    }
+}
+
+/// A counter that the kernel raises, for notifications of cgroup v1.
+///
+/// # Errors
+/// Those of eventfd(2).
+pub fn event_counter() -> io::Result<OwnedFd> {
+    // SAFETY: plain integers.
+    let descriptor = check_int(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })?;
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// A descriptor that is readable when a file was modified.
+///
+/// # Errors
+/// Those of inotify_init1(2) and inotify_add_watch(2).
+pub fn watch_modified(path: &Path) -> io::Result<OwnedFd> {
+    let path = cpath(path)?;
+    // SAFETY: plain integers.
+    let descriptor = check_int(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
+    // SAFETY: a new descriptor that nobody else owns.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    // SAFETY: `path` outlives the call.
+    check_int(unsafe { libc::inotify_add_watch(descriptor.as_raw_fd(), path.as_ptr(), libc::IN_MODIFY) })?;
+    Ok(descriptor)
+}
+
+/// One write(2), for those who must not use another call.
+///
+/// # Errors
+/// Those of write(2).
+pub fn write(descriptor: impl AsFd, data: &[u8]) -> io::Result<()> {
+    // SAFETY: pointer and length are those of one slice.
+    let written = unsafe { libc::write(descriptor.as_fd().as_raw_fd(), data.as_ptr().cast(), data.len()) };
+    if written < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// One read(2).
+///
+/// # Errors
+/// Those of read(2).
+pub fn read(descriptor: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: pointer and length are those of one slice.
+    let length = unsafe { libc::read(descriptor.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    if length < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(length as usize)
+}

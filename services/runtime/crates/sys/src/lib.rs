@@ -9,6 +9,7 @@ pub mod fs;
 pub mod identity;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod openat2;
 pub mod process;
 pub mod socket;

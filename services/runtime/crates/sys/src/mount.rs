@@ -148,6 +148,34 @@ impl FsContext {
         Ok(found)
     }
 
+    /// Begin to change the file system of the mount behind a descriptor.
+    ///
+    /// # Errors
+    /// Those of fspick(2).
+    pub fn reconfigure(place: impl AsFd) -> io::Result<Self> {
+        const FSPICK_CLOEXEC: u32 = 1;
+        const FSPICK_EMPTY_PATH: u32 = 8;
+        let flags = FSPICK_CLOEXEC | FSPICK_EMPTY_PATH;
+        // SAFETY: the empty path is static.
+        let context =
+            check(unsafe { libc::syscall(libc::SYS_fspick, place.as_fd().as_raw_fd(), c"".as_ptr(), flags) })?;
+        // SAFETY: a new descriptor that nobody else owns.
+        let context = unsafe { OwnedFd::from_raw_fd(context as i32) };
+        Ok(Self { kind: String::new(), words: Vec::new(), context: Some(context) })
+    }
+
+    /// Put the changes of `reconfigure` in force.
+    ///
+    /// # Errors
+    /// Those of the file system; `EINVAL` for a value that is too long.
+    pub fn apply(self) -> io::Result<()> {
+        const FSCONFIG_CMD_RECONFIGURE: u32 = 7;
+        if self.context.is_none() {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        self.config(FSCONFIG_CMD_RECONFIGURE, std::ptr::null(), std::ptr::null())
+    }
+
     /// Set an option with a value.
     ///
     /// # Errors
@@ -200,6 +228,16 @@ pub fn set_propagation(path: &Path, flags: u64) -> io::Result<()> {
     // SAFETY: `path` outlives the call; null pointers are allowed for the rest.
     check_int(unsafe { libc::mount(std::ptr::null(), path.as_ptr(), std::ptr::null(), flags, std::ptr::null()) })
         .map(drop)
+}
+
+/// Detach the mount at a path of the host.
+///
+/// # Errors
+/// Those of umount2(2).
+pub fn unmount(path: &Path) -> io::Result<()> {
+    let path = cpath(path)?;
+    // SAFETY: `path` outlives the call.
+    check_int(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) }).map(drop)
 }
 
 /// Make the current directory the root, and drop the old root.

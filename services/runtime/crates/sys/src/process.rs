@@ -189,18 +189,6 @@ pub fn block_signals() {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, full.as_ptr(), std::ptr::null_mut()) };
 }
 
-/// Wait for the next blocked signal; its number.
-///
-/// # Errors
-/// Those of sigwaitinfo(2).
-pub fn next_signal() -> io::Result<i32> {
-    let mut full = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigfillset initialises the set.
-    unsafe { libc::sigfillset(full.as_mut_ptr()) };
-    // SAFETY: the set is initialised; a null info is allowed.
-    check_int(unsafe { libc::sigwaitinfo(full.as_ptr(), std::ptr::null_mut()) })
-}
-
 /// fork(2) of a process with one thread: 0 in the child.
 ///
 /// # Errors
@@ -239,6 +227,14 @@ pub fn adopt(number: i32) -> io::Result<OwnedFd> {
     check_int(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
     // SAFETY: it is open, and the caller hands it over.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Whether a descriptor is open and came with the execution of this program: all others are close-on-exec.
+#[must_use]
+pub fn inherited(number: i32) -> bool {
+    // SAFETY: plain integers.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
 }
 
 /// Leave a descriptor open over exec.
@@ -286,4 +282,89 @@ pub fn utc(seconds: i64) -> (i32, i32, i32, i32, i32, i32) {
     // SAFETY: zeroed is a valid `tm`, and gmtime_r filled it.
     let parts = unsafe { parts.assume_init() };
     (parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec)
+}
+
+/// The effective gid of the caller.
+#[must_use]
+pub fn effective_gid() -> u32 {
+    // SAFETY: no arguments.
+    unsafe { libc::getegid() }
+}
+
+/// Whether the caller is in the user namespace that the kernel booted with.
+#[must_use]
+pub fn in_first_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// A descriptor that reads every blocked signal.
+///
+/// # Errors
+/// Those of signalfd(2).
+pub fn signal_descriptor() -> io::Result<OwnedFd> {
+    let mut full = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset initialises the set.
+    unsafe { libc::sigfillset(full.as_mut_ptr()) };
+    // SAFETY: the set is initialised and outlives the call.
+    let descriptor = check_int(unsafe { libc::signalfd(-1, full.as_ptr(), libc::SFD_CLOEXEC) })?;
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Wait for the next signal of a signal descriptor; its number.
+///
+/// # Errors
+/// Those of read(2).
+pub fn read_signal(descriptor: impl AsFd) -> io::Result<i32> {
+    let mut found = std::mem::MaybeUninit::<libc::signalfd_siginfo>::zeroed();
+    let length = std::mem::size_of::<libc::signalfd_siginfo>();
+    // SAFETY: the buffer has the length that is passed.
+    let read = unsafe { libc::read(descriptor.as_fd().as_raw_fd(), found.as_mut_ptr().cast(), length) };
+    if read < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: plain data, for which zero is valid.
+    Ok(unsafe { found.assume_init() }.ssi_signo as i32)
+}
+
+/// A copy of another process's descriptor (pidfd_getfd(2)).
+///
+/// # Errors
+/// `EPERM` if the caller may not trace the process, `EBADF` if it has no such descriptor.
+pub fn take_descriptor(pidfd: impl AsFd, number: i32) -> io::Result<OwnedFd> {
+    // SAFETY: plain integers.
+    let descriptor = check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_fd().as_raw_fd(), number, 0) })?;
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+}
+
+/// Wait for the next blocked signal; its number.
+///
+/// # Errors
+/// Those of sigwaitinfo(2).
+pub fn next_signal() -> io::Result<i32> {
+    let mut full = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset initialises the set.
+    unsafe { libc::sigfillset(full.as_mut_ptr()) };
+    // SAFETY: the set is initialised; a null info is allowed.
+    check_int(unsafe { libc::sigwaitinfo(full.as_ptr(), std::ptr::null_mut()) })
+}
+
+/// set_mempolicy(2) for the calling process, with a mask of node numbers.
+///
+/// # Errors
+/// `EINVAL` for nodes that do not exist or a mode that does not fit them.
+pub fn set_memory_policy(mode: u32, nodes: &[u64]) -> io::Result<()> {
+    // The kernel takes one bit less than it is told.
+    let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
+    let pointer = if nodes.is_empty() { std::ptr::null() } else { nodes.as_ptr() };
+    // SAFETY: the mask has the length that is passed, and outlives the call.
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, bits) }).map(drop)
+}
+
+/// Close a descriptor by its number: for the child of a clone, as `close_from`.
+pub fn close(number: RawFd) {
+    // SAFETY: plain integer; by the contract nobody uses what is closed.
+    unsafe { libc::close(number) };
 }

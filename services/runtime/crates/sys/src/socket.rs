@@ -113,3 +113,37 @@ pub fn send_descriptor(socket: impl AsFd, descriptor: impl AsFd, data: &[u8]) ->
     }
     Ok(())
 }
+
+/// Take a descriptor that came with a message; None if there is no message, or none with a descriptor.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn receive_descriptor(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
+    #[repr(C)]
+    struct Control {
+        header: libc::cmsghdr,
+        descriptor: libc::c_int,
+        padding: libc::c_int,
+    }
+    let mut data = [0_u8; 4096];
+    let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
+    // SAFETY: both structures are plain data for which zero is valid.
+    let (mut control, mut message): (Control, libc::msghdr) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
+    message.msg_iov = std::ptr::addr_of_mut!(part);
+    message.msg_iovlen = 1;
+    message.msg_control = std::ptr::addr_of_mut!(control).cast();
+    message.msg_controllen = std::mem::size_of::<Control>();
+    let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
+    // SAFETY: the message points at structures that outlive the call.
+    let received = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), std::ptr::addr_of_mut!(message), flags) };
+    if received < 0 {
+        let error = io::Error::last_os_error();
+        return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
+    }
+    let expected = std::mem::size_of::<libc::cmsghdr>() + std::mem::size_of::<libc::c_int>();
+    let rights = message.msg_controllen >= expected
+        && control.header.cmsg_level == libc::SOL_SOCKET
+        && control.header.cmsg_type == libc::SCM_RIGHTS;
+    // SAFETY: the kernel stored a new descriptor that nobody else owns.
+    Ok(rights.then(|| unsafe { OwnedFd::from_raw_fd(control.descriptor) }))
+}

@@ -42,3 +42,46 @@ pub fn set_size(terminal: impl AsFd, height: u16, width: u16) -> io::Result<()> 
     check_int(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSWINSZ, std::ptr::addr_of!(size)) })
         .map(drop)
 }
+
+/// Rows and columns.
+///
+/// # Errors
+/// `ENOTTY` if it is no terminal.
+pub fn size(terminal: impl AsFd) -> io::Result<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the request fills one winsize, which outlives the call.
+    check_int(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCGWINSZ, std::ptr::addr_of_mut!(size)) })?;
+    Ok((size.ws_row, size.ws_col))
+}
+
+/// How a terminal was set.
+pub struct Settings(libc::termios);
+
+/// Let every byte pass as it is; the settings before.
+///
+/// # Errors
+/// `ENOTTY` if it is no terminal.
+pub fn make_raw(terminal: impl AsFd) -> io::Result<Settings> {
+    let number = terminal.as_fd().as_raw_fd();
+    let mut found = std::mem::MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the kernel fills the buffer, which outlives the call.
+    check_int(unsafe { libc::tcgetattr(number, found.as_mut_ptr()) })?;
+    // SAFETY: tcgetattr succeeded, so the buffer is initialised.
+    let before = unsafe { found.assume_init() };
+    let mut raw = before;
+    // SAFETY: changes the structure alone.
+    unsafe { libc::cfmakeraw(std::ptr::addr_of_mut!(raw)) };
+    // SAFETY: the structure outlives the call.
+    check_int(unsafe { libc::tcsetattr(number, libc::TCSANOW, std::ptr::addr_of!(raw)) })?;
+    Ok(Settings(before))
+}
+
+/// Set a terminal as it was.
+///
+/// # Errors
+/// Those of tcsetattr(3).
+pub fn restore(terminal: impl AsFd, settings: &Settings) -> io::Result<()> {
+    // SAFETY: the structure outlives the call.
+    check_int(unsafe { libc::tcsetattr(terminal.as_fd().as_raw_fd(), libc::TCSANOW, std::ptr::addr_of!(settings.0)) })
+        .map(drop)
+}

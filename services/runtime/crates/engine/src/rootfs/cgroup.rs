@@ -35,7 +35,7 @@ impl Builder<'_> {
             })
             .map_err(|error| named(&error))?;
         mount::attach(&base, &place).map_err(|error| named(&error))?;
-        for group in self.cgroups.groups() {
+        for group in self.cgroups.groups().iter().filter(|group| !group.controllers.is_empty()) {
             let name = group.controllers.strip_prefix("name=").unwrap_or(&group.controllers);
             sys::fs::mkdir_at(&base, Path::new(name), 0o755).context(|| format!("create folder {name} for cgroups"))?;
             let folder = resolve::open(&base, Path::new(name)).map_err(|error| named(&error))?;

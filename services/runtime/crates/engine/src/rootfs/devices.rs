@@ -2,9 +2,9 @@
 
 use crate::error::{Context, Error, Result};
 use crate::rootfs::resolve;
-use spec::{Linux, LinuxDevice};
+use spec::{IdMapping, Linux, LinuxDevice};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 const DEFAULT: [(&str, i64, i64); 6] = [
@@ -25,7 +25,12 @@ const LINKS: [(&str, &str); 5] = [
 ];
 
 /// Make the devices of the configuration and those that every container has.
-pub(crate) fn make(root: impl AsFd, linux: &Linux, in_user_namespace: bool) -> Result<()> {
+pub(crate) fn make(
+    root: impl AsFd,
+    linux: &Linux,
+    prepared: &[Option<OwnedFd>],
+    in_user_namespace: bool,
+) -> Result<()> {
     let root = root.as_fd();
     match resolve::open(root, Path::new("/dev")) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -47,8 +52,14 @@ pub(crate) fn make(root: impl AsFd, linux: &Linux, in_user_namespace: bool) -> R
             node(root, &device, in_user_namespace)?;
         }
     }
-    for device in &linux.devices {
-        node(root, device, in_user_namespace)?;
+    for (at, device) in linux.devices.iter().enumerate() {
+        match prepared.get(at).and_then(Option::as_ref) {
+            Some(tree) => {
+                let place = resolve::ensure_file(root, Path::new(&device.path))?;
+                sys::mount::attach(tree, &place).context(|| format!("bind device {}", device.path))?;
+            }
+            None => node(root, device, in_user_namespace)?,
+        }
     }
     for (target, name) in LINKS {
         link(&dev, target, name)?;
@@ -71,13 +82,8 @@ fn link(dev: impl AsFd, target: &str, name: &str) -> Result<()> {
     }
 }
 
-fn node(root: impl AsFd, device: &LinuxDevice, in_user_namespace: bool) -> Result<()> {
-    let root = root.as_fd();
-    let path = Path::new(&device.path);
-    if in_user_namespace {
-        return bind(root, path);
-    }
-    let (directory, name) = resolve::parent(root, path)?;
+/// The file type and numbers of a device.
+fn numbers(device: &LinuxDevice) -> Result<(u32, u32, u32)> {
     let kind = match device.kind.as_str() {
         "b" => libc::S_IFBLK,
         "p" => libc::S_IFIFO,
@@ -86,8 +92,70 @@ fn node(root: impl AsFd, device: &LinuxDevice, in_user_namespace: bool) -> Resul
     let number = |value: i64| {
         u32::try_from(value).map_err(|_| Error::config(format!("linux.devices: number {value} of {}", device.path)))
     };
-    let (major, minor) = if kind == libc::S_IFIFO { (0, 0) } else { (number(device.major)?, number(device.minor)?) };
-    let mode = device.file_mode.unwrap_or(0o666) & 0o7777;
+    if kind == libc::S_IFIFO {
+        return Ok((kind, 0, 0));
+    }
+    Ok((kind, number(device.major)?, number(device.minor)?))
+}
+
+fn mode(device: &LinuxDevice) -> u32 {
+    device.file_mode.unwrap_or(0o666) & 0o7777
+}
+
+/// The devices of a container in a user namespace, which may not make nodes: those that the host does not have just so are made
+/// in a folder of the runtime, and bound from there. None for the others.
+pub(crate) fn prepare(linux: &Linux, folder: &Path) -> Result<Vec<Option<OwnedFd>>> {
+    linux
+        .devices
+        .iter()
+        .enumerate()
+        .map(|(at, device)| prepare_one(linux, device, &folder.join(at.to_string())))
+        .collect()
+}
+
+fn prepare_one(linux: &Linux, device: &LinuxDevice, place: &Path) -> Result<Option<OwnedFd>> {
+    let (kind, major, minor) = numbers(device)?;
+    let host = sys::openat2::open(Path::new(&device.path), libc::O_PATH, 0).and_then(|file| sys::fs::stat(&file));
+    let same = host.is_ok_and(|stat| stat.mode & libc::S_IFMT == kind && stat.rdev == libc::makedev(major, minor));
+    if same && device.uid.is_none() && device.gid.is_none() && device.file_mode.is_none() {
+        return Ok(None);
+    }
+    let (Some(folder), Some(name)) = (place.parent(), place.file_name()) else { return Ok(None) };
+    std::fs::create_dir_all(folder).context(|| format!("create {}", folder.display()))?;
+    let directory = resolve::host_directory(folder)?;
+    let made = sys::fs::mknod_at(&directory, Path::new(name), kind | mode(device), major, minor);
+    if made.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) && same {
+        // No CAP_MKNOD: the host's node will have to do.
+        return Ok(None);
+    }
+    made.context(|| format!("create device {}", device.path))?;
+    let outside = |mappings: &[IdMapping], id: u32| {
+        let range = mappings.iter().find(|each| id >= each.container_id && id - each.container_id < each.size);
+        range.map_or(id, |each| each.host_id + (id - each.container_id))
+    };
+    let uid = outside(&linux.uid_mappings, device.uid.unwrap_or(0));
+    let gid = outside(&linux.gid_mappings, device.gid.unwrap_or(0));
+    let bind = || {
+        sys::fs::chown_at(&directory, Path::new(name), uid, gid)?;
+        std::fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(mode(device)))?;
+        let node = sys::openat2::open(place, libc::O_PATH, 0)?;
+        let tree = sys::mount::clone_tree(&node, false)?;
+        // The folder's file system may forbid devices.
+        sys::mount::set_attributes(&tree, 0, sys::mount::ATTR_NODEV, 0, None, false)?;
+        Ok(tree)
+    };
+    bind().context(|| format!("bind device {}", device.path)).map(Some)
+}
+
+fn node(root: impl AsFd, device: &LinuxDevice, in_user_namespace: bool) -> Result<()> {
+    let root = root.as_fd();
+    let path = Path::new(&device.path);
+    if in_user_namespace {
+        return bind(root, path);
+    }
+    let (directory, name) = resolve::parent(root, path)?;
+    let (kind, major, minor) = numbers(device)?;
+    let mode = mode(device);
     // The umask is 0, so the mode needs no chmod(2), which would follow a link put in the node's place.
     match sys::fs::mknod_at(&directory, &name, kind | mode, major, minor) {
         Ok(()) if device.uid.unwrap_or(0) == 0 && device.gid.unwrap_or(0) == 0 => Ok(()),

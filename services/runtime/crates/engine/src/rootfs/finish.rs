@@ -92,3 +92,30 @@ fn found(root: &Root, path: &str) -> Result<Option<OwnedFd>> {
         Err(error) => Err(error).context(|| format!("open {path}")),
     }
 }
+
+/// Without a pivot the host's mounts stay, out of sight but there: whoever makes a user namespace inside could mount a full
+/// /proc or /sys, because the kernel sees one that is not masked. They are unmounted, or covered.
+pub(crate) fn hide_foreign_procs() -> Result<()> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").during("read /proc/self/mountinfo")?;
+    let here = std::env::current_dir().during("find the root file system")?;
+    let full = |line: &&str| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let kind = fields.iter().position(|field| *field == "-").and_then(|at| fields.get(at + 1));
+        matches!(kind, Some(&"proc" | &"sysfs")) && fields.get(3) == Some(&"/")
+    };
+    let places: Vec<&str> = text.lines().filter(full).filter_map(|line| line.split(' ').nth(4)).collect();
+    for place in places.into_iter().rev().map(Path::new).filter(|place| !place.starts_with(&here)) {
+        let hide = || {
+            mount::set_propagation(place, mount::MS_SLAVE | mount::MS_REC)?;
+            // Locked in a user namespace, or busy: then it is covered.
+            mount::unmount(place).or_else(|_| {
+                let mut context = FsContext::open("tmpfs")?;
+                context.set("source", "tmpfs")?;
+                let tree = context.mount(mount::ATTR_RDONLY)?;
+                mount::attach(&tree, &sys::openat2::open(place, libc::O_PATH, 0)?)
+            })
+        };
+        hide().context(|| format!("--no-pivot: hide {}", place.display()))?;
+    }
+    Ok(())
+}

@@ -9,6 +9,7 @@ pub(crate) mod options;
 mod prepared;
 pub(crate) mod resolve;
 
+pub(crate) use devices::prepare as prepare_devices;
 pub(crate) use prepared::Prepared;
 
 use crate::error::{Context, Error, Result};
@@ -68,18 +69,34 @@ impl Builder<'_> {
         mount::set_propagation(Path::new("/"), first).during("set the propagation of /")?;
         let root = self.mount_root(propagation)?;
         let mut kernel = Vec::new();
+        let context = self.spec.annotations.get("run.oci.mount_context_type").map_or("context", String::as_str);
+        let label = Some((context, linux.mount_label.as_str())).filter(|(_, label)| !label.is_empty());
+        let mut protected = Vec::new();
         for (at, each) in self.spec.mounts.iter().enumerate() {
             if each.kind == "cgroup" || each.kind == "cgroup2" {
                 limited()?;
                 self.mount_cgroup(&root, each)?;
             } else {
-                let prepared = self.prepared.binds.get(at).and_then(Option::as_ref);
-                if let Some(tree) = mounts::make(&root, each, self.bundle, prepared)? {
-                    kernel.push((PathBuf::from(&each.destination), tree));
+                let bind = self.prepared.binds.get(at).and_then(Option::as_ref);
+                match mounts::make(&root, each, self.bundle, bind, label)? {
+                    Some(tree) if each.kind == "tmpfs" => protected.push(tree),
+                    Some(tree) => kernel.push((PathBuf::from(&each.destination), tree)),
+                    None => {}
                 }
             }
         }
-        devices::make(&root, linux, self.in_user_namespace)?;
+        if let (Some(tree), Some(place)) = (&self.prepared.notices, crate::notify::destination()) {
+            let place = resolve::ensure(&root, &place, resolve::Want::Directory)?;
+            mount::attach(tree, &place).during("mount the notify socket")?;
+        }
+        devices::make(&root, linux, &self.prepared.devices, self.in_user_namespace)?;
+        if let Some(process) = &self.spec.process {
+            // While the root may still be written. Where it fails, the change of directory says why.
+            let _ = resolve::ensure(&root, Path::new(&process.cwd), resolve::Want::Directory);
+        }
+        for tree in protected {
+            mount::set_attributes(&tree, mount::ATTR_RDONLY, 0, 0, None, false).during("make a tmpfs read-only")?;
+        }
         Ok(Root { tree: root, kernel })
     }
 
@@ -115,6 +132,7 @@ impl Builder<'_> {
         sys::fs::change_directory(&root).during("enter the root file system")?;
         drop(root);
         if no_pivot {
+            finish::hide_foreign_procs()?;
             mount::move_into_cwd().during("move the root file system")?;
         } else {
             mount::pivot_into_cwd().during("pivot_root")?;

@@ -25,12 +25,14 @@ const STAND_INS: [&str; 11] = [
     "uptime",
 ];
 
-/// Make a mount inside the root; the result is that of a new procfs or sysfs.
+/// Make a mount inside the root; the result is that of a new procfs or sysfs, or of a tmpfs that must become read-only when
+/// everything below it is made.
 pub(crate) fn make(
     root: impl AsFd,
     wanted: &Mount,
     bundle: &Path,
     prepared: Option<&OwnedFd>,
+    label: Option<(&str, &str)>,
 ) -> Result<Option<OwnedFd>> {
     let options = options::parse(&wanted.options)?;
     let target = Path::new(&wanted.destination);
@@ -43,6 +45,10 @@ pub(crate) fn make(
             describe(error)
         ))
     };
+    if options.remount {
+        let place = resolve::open(root.as_fd(), target).map_err(|error| named(&error))?;
+        return remount(&place, &options).map(|()| None).map_err(|error| named(&error));
+    }
     if options.bind || wanted.kind == "bind" {
         let made;
         let tree = if let Some(tree) = prepared {
@@ -63,17 +69,38 @@ pub(crate) fn make(
         _ => resolve::ensure(root.as_fd(), target, Want::Directory)?,
     };
     guard_proc(&root, wanted, &place, None)?;
-    let tree = match new_filesystem(wanted, &options) {
+    let tree = match new_filesystem(wanted, &options, label) {
         Ok(tree) => tree,
         Err(error) => return Err(named(&error)),
     };
     if options.copy_up && wanted.kind == "tmpfs" {
         copy_up::copy(&place, &tree).context(|| format!("copy the content of {} to its tmpfs", wanted.destination))?;
-        mount::set_attributes(&tree, options.set, 0, 0, None, false).map_err(|error| named(&error))?;
+        let attributes = options.set & !mount::ATTR_RDONLY;
+        mount::set_attributes(&tree, attributes, 0, 0, None, false).map_err(|error| named(&error))?;
     }
     mount::attach(&tree, &place).map_err(|error| named(&error))?;
     propagate(&tree, &options).map_err(|error| named(&error))?;
-    Ok(matches!(wanted.kind.as_str(), "proc" | "sysfs").then_some(tree))
+    let later = wanted.kind == "tmpfs" && options.set & mount::ATTR_RDONLY != 0;
+    Ok((later || matches!(wanted.kind.as_str(), "proc" | "sysfs")).then_some(tree))
+}
+
+/// Change a mount that is there: the mount's attributes, and what belongs to its file system.
+fn remount(place: &OwnedFd, options: &Options) -> std::io::Result<()> {
+    if !options.superblock.is_empty() || !options.data.is_empty() {
+        let mut context = FsContext::reconfigure(place)?;
+        for word in &options.superblock {
+            context.flag(word)?;
+        }
+        for word in &options.data {
+            match word.split_once('=') {
+                Some((key, value)) => context.set(key, value)?,
+                None => context.flag(word)?,
+            }
+        }
+        context.apply()?;
+    }
+    set(place, options)?;
+    propagate(place, options)
 }
 
 /// A detached copy of a bind's source with its attributes.
@@ -128,9 +155,13 @@ fn is_procfs_root(tree: &OwnedFd) -> bool {
         && sys::fs::stat(tree).is_ok_and(|stat| stat.inode == procfs::ROOT_INODE)
 }
 
-fn new_filesystem(wanted: &Mount, options: &Options) -> std::io::Result<OwnedFd> {
+fn new_filesystem(wanted: &Mount, options: &Options, label: Option<(&str, &str)>) -> std::io::Result<OwnedFd> {
     // With copy-up the mount is protected after it was filled.
-    let attributes = if options.copy_up { 0 } else { options.set };
+    let attributes = match (options.copy_up, wanted.kind.as_str()) {
+        (true, _) => 0,
+        (_, "tmpfs") => options.set & !mount::ATTR_RDONLY,
+        _ => options.set,
+    };
     let mut context = FsContext::open(&wanted.kind)?;
     if !wanted.source.is_empty() {
         context.set("source", &wanted.source)?;
@@ -143,6 +174,10 @@ fn new_filesystem(wanted: &Mount, options: &Options) -> std::io::Result<OwnedFd>
             Some((key, value)) => context.set(key, value)?,
             None => context.flag(word)?,
         }
+    }
+    // File systems of the kernel's own have labels of their own.
+    if let Some((key, value)) = label.filter(|_| !matches!(wanted.kind.as_str(), "proc" | "sysfs")) {
+        context.set(key, value)?;
     }
     context.mount(attributes)
 }

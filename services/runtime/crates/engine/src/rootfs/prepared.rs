@@ -14,9 +14,31 @@ pub(crate) struct Prepared {
     pub(crate) root: Option<OwnedFd>,
     /// By the position in `mounts`.
     pub(crate) binds: Vec<Option<OwnedFd>>,
+    /// By the position in `linux.devices`.
+    pub(crate) devices: Vec<Option<OwnedFd>>,
+    /// The folder of the container's notify socket.
+    pub(crate) notices: Option<OwnedFd>,
 }
 
 impl Prepared {
+    /// The folder of the notify socket, to be mounted below the name that the manager gave.
+    pub(crate) fn bind_notices(&mut self, folder: &Path) -> Result<()> {
+        let bind = || {
+            let tree = mount::clone_tree(&sys::openat2::open(folder, libc::O_PATH | libc::O_DIRECTORY, 0)?, false)?;
+            mount::set_attributes(
+                &tree,
+                mount::ATTR_NOSUID | mount::ATTR_NODEV | mount::ATTR_NOEXEC,
+                0,
+                0,
+                None,
+                false,
+            )?;
+            Ok(tree)
+        };
+        self.notices = Some(bind().context(|| format!("bind {}", folder.display()))?);
+        Ok(())
+    }
+
     /// For a container in a user namespace the root and every bind; for others the binds with id mappings.
     pub(crate) fn new(spec: &Spec, bundle: &Path, rootfs: &Path, in_user_namespace: bool) -> Result<Self> {
         let mut prepared = Self::default();

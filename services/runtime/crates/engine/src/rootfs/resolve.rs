@@ -105,7 +105,7 @@ pub(crate) fn ensure_plain(root: impl AsFd, path: &Path, what: &str) -> Result<O
     };
     opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ELOOP | libc::ENOTDIR) => Error::config(format!(
-            "mounts: filesystem {what:?} must be mounted on an ordinary directory, and {} is none",
+            "mounts: filesystem {what:?} must be mounted on ordinary directory, and {} is none",
             path.display()
         )),
         _ => Error::internal(format!("open {} in the container: {}", path.display(), describe(&error))),

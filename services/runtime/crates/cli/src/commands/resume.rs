@@ -1,0 +1,21 @@
+//! `resume`: let the processes of a paused container go on.
+
+use super::{Command, Outcome};
+use crate::args::{Grammar, Parsed};
+use crate::session::Session;
+use engine::lifecycle;
+use std::collections::VecDeque;
+
+pub(super) static COMMAND: Command = Command { grammar: &GRAMMAR, run };
+
+static GRAMMAR: Grammar = Grammar {
+    verb: "resume",
+    about: "let the processes of a paused container go on",
+    arguments: "<container-id>",
+    flags: &[],
+    ends_early: false,
+};
+
+fn run(parsed: Parsed, _: VecDeque<String>, session: &Session) -> Outcome {
+    lifecycle::pause(&session.store, parsed.id()?, false).map(|()| 0)
+}

@@ -1,0 +1,20 @@
+//! What is done with a container from outside, one verb a file.
+
+pub mod create;
+pub mod delete;
+pub mod events;
+pub mod exec;
+pub mod kill;
+pub mod pause;
+pub mod pids;
+pub mod start;
+pub mod update;
+
+pub use create::create;
+pub use delete::delete;
+pub use exec::exec;
+pub use kill::kill;
+pub use pause::pause;
+pub use pids::pids;
+pub use start::start;
+pub use update::update;

@@ -1,0 +1,1 @@
+"""Other runtimes' own tests, run on ours: `make conformance`."""
