@@ -13,10 +13,11 @@ from wire.errors import InvalidArgument
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_FAILURES: Final[tuple[type[Exception], ...]] = (
+_FAILURES: Final = (
     EOFError,
     BadGzipFile,
-    isal_zlib.error,
+    # Its stub says that this is an exception, not a class of them.
+    cast("type[Exception]", isal_zlib.error),
     zstandard.ZstdError,
 )
 
