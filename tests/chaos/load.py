@@ -169,7 +169,8 @@ class Load:
             return False
         for number in range(6):
             terminal.send(f"echo an''swer{number}\n")
-            terminal.expect(f"answer{number}\r\n", timeout=_PATIENCE)
+            # Without the newline: the CLI may not have set its own terminal yet.
+            terminal.expect(f"answer{number}\r", timeout=_PATIENCE)
             time.sleep(chance.random() / 2)
         terminal.send(f"exit {code}\n")
         try:

@@ -81,20 +81,28 @@ class ExecService:
         """Learn of the ends that were missed while containerd or this daemon was away."""
         for found in tuple(self._execs.values()):
             if found.running and found.settled.is_set():
-                state = await self._tasks.state(found.container.container_id, found.exec_id)
-                if state is None:
-                    # Its container ended with it, and nobody kept its status.
-                    found.running, found.exit_code = False, _LOST
-                    self._record(found)
-                elif state.exited is not None:
-                    self.exited(found.container.container_id, found.exec_id, state.exited)
-                elif not state.running:
-                    # Its daemon died before it could start it: nobody else will.
-                    found.running, found.exit_code = False, _NOT_EXECUTABLE
-                    self._record(found)
-                    await self._tasks.delete_exec(found.container.container_id, found.exec_id)
-                else:
-                    found.pid = state.pid
+                await self._judge(found)
+
+    async def _judge(self, found: Exec) -> None:
+        """Ask containerd how an exec stands that was started; what nobody can tell any more counts as killed."""
+        container_id = found.container.container_id
+        state = await self._tasks.state(container_id, found.exec_id)
+        if not found.running:
+            # The event of its end came first.
+            return
+        if state is None:
+            # Its container ended with it, or its daemon died before it had told anybody of it.
+            found.running, found.exit_code = False, _LOST
+            self._record(found)
+        elif state.exited is not None:
+            self.exited(container_id, found.exec_id, state.exited)
+        elif state.running:
+            found.pid = state.pid
+        else:
+            # Its daemon died before it could start it: nobody else will.
+            found.running, found.exit_code = False, _NOT_EXECUTABLE
+            self._record(found)
+            await self._tasks.delete_exec(container_id, found.exec_id)
 
     # -- verbs
 
@@ -227,9 +235,7 @@ class ExecService:
                     await found.ended.wait()
         if found.running:
             # A client asks when the stream has ended: what is not known must be an error, not a missing exit code.
-            state = await self._tasks.state(found.container.container_id, found.exec_id)
-            if state is not None and state.exited is not None and found.exit_code is None:
-                self.exited(found.container.container_id, found.exec_id, state.exited)
+            await self._judge(found)
 
     # -- inside
 
