@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import signal
+from typing import Final
 
 from dockerd.background import Background
 from dockerd.containerd_client.tasks import Tasks
@@ -19,7 +22,12 @@ from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
 from dockerd.containers.tombstones import Tombstones
 from dockerd.volumes.store import ANONYMOUS_LABEL, VolumeStore
-from wire.errors import EngineError
+from wire.errors import EngineError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
 
 
 class Remover:
@@ -108,16 +116,34 @@ class Remover:
             if gone or wanted or container.removing:
                 return
             container.removing = True
-        with contextlib.suppress(EngineError):
-            await self._remove(container, volumes=volumes)
+        await self._insist(container, volumes=volumes)
+
+    async def _insist(self, container: Container, *, volumes: bool) -> None:
+        """Nobody would ask for this removal again: it outlasts a containerd that is away."""
+        pause = _FIRST_PAUSE
+        while self._store.find(container.container_id) is container:
+            try:
+                await self._remove(container, volumes=volumes)
+            except Unavailable:
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+            except EngineError as error:
+                logger.warning(
+                    "removal failed",
+                    extra={"container": container.container_id, "error": error.message},
+                )
+                return
+            else:
+                return
 
     def remove_soon(self, container: Container) -> None:
         """For ``--rm``: in the background, by force, with its anonymous volumes."""
         self._background.begin(self._remove_quietly(container))
 
     async def _remove_quietly(self, container: Container) -> None:
-        with contextlib.suppress(EngineError):
-            await self.remove(container.container_id, force=True, volumes=True)
+        if not container.removing:
+            container.removing = True
+            await self._insist(container, volumes=True)
 
     def _remove_anonymous(self, container: Container) -> None:
         for point in container.mounts:
