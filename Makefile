@@ -18,7 +18,7 @@ TOOLS := build/tools
 export PATH := $(PATH):$(CURDIR)/$(TOOLS)/usr/bin:$(CURDIR)/$(TOOLS)/usr/sbin
 
 # Every verb that has a help text.
-.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*## .*/\1/p' Makefile)
+.PHONY: chaos $(shell sed -nE 's/^([a-z0-9-]+):.*## .*/\1/p' Makefile)
 
 help: ## List the verbs
 	@sed -nE 's/^([a-z0-9-]+):.*## /\1\t/p' Makefile | expand -t 16
@@ -98,6 +98,9 @@ test-compose: test-deps setup ## docker-compose.yml under Debian's real Docker, 
 # nerdctl has no Debian package; this is its module's own checksum.
 NERDCTL_VERSION := v2.0.3
 NERDCTL_SUM := h1:hdbDSsFHFNehQEbUortBTXpYUOY13bQmLAvtNHBthc8=
+
+chaos: bin test-deps ## Hundreds of kills under load (CHAOS_KILLS, CHAOS_SEED); needs root
+	$(VENV)/bin/pytest -v -s tests/chaos
 
 test-nerdctl: bin test-deps $(TOOLS)/usr/bin/nerdctl ## nerdctl against our containerd; needs root, a Go compiler, CNI plugins
 	@[ -x /usr/lib/cni/bridge ] || { $(APT_UPDATE) && $(APT_INSTALL) containernetworking-plugins; }
