@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http
 import os
 import random
 import signal
@@ -14,6 +15,8 @@ from tests.chaos.load import parent_of
 from tests.support.leaks import TASKS
 from tests.support.stack import Stack
 
+# How often a kill is followed by a time in which everything works.
+_REST = 0.5
 _KINDS = ("dockerd", "containerd", "both", "forkserver", "shim")
 
 
@@ -33,7 +36,18 @@ class Killer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 self.kills[kind] += 1
-        time.sleep(self._chance.choice((0.05, 0.3, 0.8, 1.5, 3.0)))
+        if self._chance.random() < _REST:
+            self.rest()
+        time.sleep(self._chance.choice((0.0, 0.05, 0.3, 0.8, 1.5)))
+
+    def rest(self) -> None:
+        """Until both daemons serve again: without it a slow machine would never get to do any work."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if self._stack.request("GET", "/images/json")[0] == http.HTTPStatus.OK:
+                    return
+            time.sleep(0.1)
 
     def _victims(self, kind: str) -> list[int]:
         with contextlib.suppress(OSError, ValueError):

@@ -20,7 +20,7 @@ from tests.support.stack import Done, Stack, Terminal
 
 # What the CLI says, and how it ends, when a daemon was killed under it.
 DAEMON_AWAY = (1, 125, 126, 127)
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 
 
 class Load:

@@ -72,6 +72,7 @@ def test_kills_under_load(own_stack: Stack, registry: Registry) -> None:
     try:
         while sum(killer.kills.values()) < own_limit() and not load.complaints:
             killer.kill()
+        killer.rest()
     finally:
         load.finish()
     sys.stderr.write(

@@ -6,6 +6,7 @@ Its end is ours.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -37,11 +38,10 @@ def run(descriptor: int = _CHANNEL) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     channel = socket.socket(fileno=descriptor)
     channel.set_inheritable(False)
-    while True:
-        data = channel.recv(_LIMIT)
-        if not data:
-            return
-        channel.send(json.dumps(_answer(data)).encode())
+    # A containerd that is killed resets the channel.
+    with contextlib.suppress(ConnectionError):
+        while data := channel.recv(_LIMIT):
+            channel.send(json.dumps(_answer(data)).encode())
 
 
 def _answer(data: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from containerd.images.walk import INDEX_TYPES, fits, manifests, matches
 from containerd.remotes.registry import Registry
 from containerd.unpack.unpacker import Unpacker
 from wire import leases, namespaces
-from wire.errors import EngineError, InvalidArgument, NotFound, Unavailable
+from wire.errors import InvalidArgument, NotFound, Unavailable
 from wire.oci.image import Descriptor, ImageConfig, Index, Manifest, Platform
 
 logger = logging.getLogger(__name__)
@@ -195,10 +195,14 @@ class Puller:
 
             writer = await asyncio.to_thread(self._download_now, registry, descriptor, tell)
             # It belongs to several pulls; the lease of the first may be gone. Each takes it into its own.
-            with leases.bind(None):
-                await self._content.commit(
-                    writer, descriptor.digest, descriptor.size, registry.source_labels
-                )
+            try:
+                with leases.bind(None):
+                    await self._content.commit(
+                        writer, descriptor.digest, descriptor.size, registry.source_labels
+                    )
+            except BaseException:
+                writer.abort()
+                raise
 
     def _download_now(
         self, registry: Registry, descriptor: Descriptor, tell: Callable[[int], None]
@@ -230,7 +234,8 @@ class Puller:
                             "error": str(error),
                         },
                     )
-        except (EngineError, OSError):
+        except BaseException:
+            # Also what a connection that was closed under us raises.
             writer.abort()
             raise
         return writer
