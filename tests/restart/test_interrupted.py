@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -240,8 +241,6 @@ def test_a_shim(clean: Stack) -> None:
 
 
 def test_a_port_stays_reserved_while_dockerd_is_away(clean: Stack) -> None:
-    import socket
-
     name = clean.docker("run", "-d", "-p", "127.0.0.1::80", "busybox", "sleep", "999")
     port = int(clean.docker("port", name, "80/tcp").rpartition(":")[2])
     with activities.halted_supervisor(clean):
@@ -249,3 +248,33 @@ def test_a_port_stays_reserved_while_dockerd_is_away(clean: Stack) -> None:
         with socket.socket() as other, pytest.raises(OSError, match="in use"):
             other.bind(("127.0.0.1", port))
     wait_until(lambda: clean.call("version").code == 0)
+
+
+def test_a_client_that_waits_for_the_start(clean: Stack) -> None:
+    """Attached before the start, as `docker run` does, when dockerd is killed: the next one hands it to the shim."""
+    name = clean.docker("create", "-i", "busybox", "sh", "-c", "read x; echo got $x; exit 7")
+    attached = clean.popen("start", "-ai", name, stdin=-1, stdout=-1)
+    assert attached.stdin is not None
+    attached.stdin.write(b"line\n")
+    attached.stdin.close()
+    assert attached.stdout is not None
+    assert attached.stdout.read() == b"got line\n"
+    assert attached.wait(20) == 7
+    # The same by hand, with the kill in between.
+    name = clean.docker("create", "busybox", "echo", "heard")
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(clean.socket))
+    path = f"/containers/{name}/attach?stream=1&stdout=1"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+    connection.sendall(head.encode())
+    assert b"101" in connection.recv(4096)
+    notes = clean.root / "run/docker/attach"
+    wait_until(lambda: list(notes.iterdir()))
+    killed = victims.kill(clean, "both")
+    wait_until(lambda: victims.back(clean, killed))
+    clean.docker("start", name)
+    found = b""
+    while data := connection.recv(4096):
+        found += data
+    assert found[8:] == b"heard\n"
+    assert list(notes.iterdir()) == []

@@ -113,9 +113,12 @@ async def serve(config: Config) -> None:
             listeners.opened(config, [fd for name, fd in given if name == _LISTENER]),
             access_log=config.debug,
         )
+        # Before anybody asks for anything, so that a start finds the clients that wait for it.
+        daemon.waits.resume_all(given)
+        daemon.attacher.resume_all(given)
         await server.begin()
         stack.push_async_callback(server.end)
-        reconciling = loop.create_task(_reconcile(daemon, networks, given))
+        reconciling = loop.create_task(_reconcile(daemon, networks))
         # Without it the daemon would answer and know nothing: better a fresh start under the supervisor.
         reconciling.add_done_callback(lambda _: stop.set())
         stack.push_async_callback(_cancelled, reconciling)
@@ -140,15 +143,12 @@ class _Daemon:
     services: Services
     supervisor: Supervisor
     waits: Waits
+    attacher: Attacher
     containers: ContainerStore
 
 
-async def _reconcile(
-    daemon: _Daemon, networks: NetworkController, given: list[tuple[str, int]]
-) -> None:
+async def _reconcile(daemon: _Daemon, networks: NetworkController) -> None:
     """Find the truth below, then go on watching it. The API answers meanwhile."""
-    # First of all, so that a container that ended meanwhile completes them.
-    daemon.waits.resume_all(given)
     while True:
         try:
             await daemon.supervisor.reconcile()
@@ -192,7 +192,7 @@ def _assemble(
     daemon_id = _daemon_id(config.data_root)
     announcer = Announcer(events, networks)
     rootfs = RootFilesystems(tasks, config.data_root)
-    attacher = Attacher(store, announcer, config.exec_root)
+    attacher = Attacher(store, announcer, kept, config.exec_root)
     teardown = Teardown(tasks, networks, rootfs, announcer)
     backoff = Backoff()
     tombstones = Tombstones(config.exec_root)
@@ -297,7 +297,9 @@ def _assemble(
         system=SystemService(config, daemon_id, containerd, store, images, registry_settings),
         disk_usage=DiskUsage(store, lister, images, volume_service),
     )
-    return _Daemon(services=services, supervisor=supervisor, waits=waits, containers=store)
+    return _Daemon(
+        services=services, supervisor=supervisor, waits=waits, attacher=attacher, containers=store
+    )
 
 
 def _first(

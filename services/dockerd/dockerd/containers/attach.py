@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-from typing import Any
+import secrets
+from collections.abc import Collection
+from typing import Any, Final
 
 from dockerd.containers import handover
 from dockerd.containers.announce import Announcer
 from dockerd.containers.errors import IsRestarting
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
+from dockerd.fdstore import FdStore
 from wire.addresses import ensure_dir, short_dir
 from wire.errors import Conflict
+
+PREFIX: Final = "attach-"
 
 
 class Attacher:
     """Knows where shims take clients."""
 
-    def __init__(self, store: ContainerStore, announcer: Announcer, exec_root: str) -> None:
+    def __init__(
+        self, store: ContainerStore, announcer: Announcer, kept: FdStore, exec_root: str
+    ) -> None:
+        """``kept`` holds clients that wait for a start, so that they outlive this daemon."""
         self._store = store
         self._announcer = announcer
+        self._kept = kept
         self._socket_dir = ensure_dir(short_dir(exec_root))
+        self._notes = ensure_dir(os.path.join(exec_root, "attach"))
 
     def path(self, container_id: str) -> str:
         """Where the shim of a container takes clients."""
@@ -40,18 +52,47 @@ class Attacher:
         self._announcer.say(container, "attach")
         if container.running:
             await handover.hand_over(self.path(container.container_id), message, client)
-        else:
-            container.pending.append((message, client))
+            return
+        name = f"{PREFIX}{container.container_id}.{secrets.token_hex(8)}"
+        # The note first: the next daemon drops a client without one.
+        with open(os.path.join(self._notes, name), "w", encoding="utf-8") as file:
+            json.dump(message, file)
+        self._kept.keep(name, client)
+        container.pending.append((name, message, client))
+
+    def resume_all(self, given: Collection[tuple[str, int]]) -> None:
+        """The clients that wait for starts since the daemon before us: names and descriptors."""
+        waiting = [each for each in given if each[0].startswith(PREFIX)]
+        for name in set(os.listdir(self._notes)) - {name for name, _ in waiting}:
+            self._forget(name)
+        for name, client in waiting:
+            container = self._store.find(name.removeprefix(PREFIX).partition(".")[0])
+            try:
+                with open(os.path.join(self._notes, name), encoding="utf-8") as file:
+                    message = json.load(file)
+            except (OSError, ValueError):
+                message = None
+            if container is None or message is None:
+                os.close(client)
+                self._forget(name)
+            else:
+                container.pending.append((name, message, client))
 
     async def deliver(self, container: Container) -> None:
         """Hand over the clients that came before the start; their shim is there, their process does not run yet."""
         while container.pending:
-            message, client = container.pending.pop(0)
+            name, message, client = container.pending.pop(0)
+            self._forget(name)
             await handover.hand_over(self.path(container.container_id), message, client)
 
-    @staticmethod
-    def dismiss(container: Container) -> None:
+    def dismiss(self, container: Container) -> None:
         """Let go of the clients of a container that will not start."""
-        for _, client in container.pending:
+        for name, _, client in container.pending:
             os.close(client)
+            self._forget(name)
         container.pending.clear()
+
+    def _forget(self, name: str) -> None:
+        self._kept.drop(name)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._notes, name))

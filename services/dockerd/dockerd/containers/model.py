@@ -55,7 +55,7 @@ class Container:
     directory: str = ""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiters: dict[str, list[asyncio.Future[int]]] = field(default_factory=dict)
-    pending: list[tuple[dict[str, Any], int]] = field(default_factory=list)
+    pending: list[tuple[str, dict[str, Any], int]] = field(default_factory=list)
     restarting: asyncio.Task[None] | None = None
     removing: bool = False
     removal_due: bool = False
