@@ -27,9 +27,11 @@ from dockerd.execs.errors import (
 from dockerd.execs.model import Exec
 from dockerd.execs.records import ExecRecords
 from dockerd.spec import process
-from wire.errors import Conflict, EngineError, InvalidArgument
+from wire.errors import Conflict, EngineError, InvalidArgument, Unavailable
 
 _LOST: Final = 137
+# While containerd comes back, however often it is killed.
+_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 # Seconds. An event takes about a thousandth.
 _EVENT_DELAY: Final = 0.01
 _NOT_FOUND: Final = 127
@@ -102,7 +104,7 @@ class ExecService:
             # Its daemon died before it could start it: nobody else will.
             found.running, found.exit_code = False, _NOT_EXECUTABLE
             self._record(found)
-            await self._tasks.delete_exec(container_id, found.exec_id)
+            self._background.begin(self._discard(container_id, found.exec_id))
 
     # -- verbs
 
@@ -147,10 +149,12 @@ class ExecService:
             self._event(found, f"exec_start: {' '.join(found.config['Cmd'])}")
             found.pid = await self._tasks.start(container_id, found.exec_id)
         except EngineError as error:
+            if isinstance(error, Unavailable) and found.running and await self._went_through(found):
+                return
             found.running = False
             found.exit_code = _exit_code(error.message)
             self._record(found)
-            self._background.begin(self._tasks.delete_exec(container_id, found.exec_id))
+            self._background.begin(self._discard(container_id, found.exec_id))
             if message is None:
                 raise InvalidArgument(error.message) from error
             if client is not None:
@@ -160,6 +164,22 @@ class ExecService:
             found.settled.set()
             if client is not None:
                 os.close(client)
+
+    async def _went_through(self, found: Exec) -> bool:
+        """Whether a start was carried out although containerd was killed before it could say so."""
+        with contextlib.suppress(EngineError):
+            await self._judge(found)
+        return found.running or found.ended.is_set()
+
+    async def _discard(self, container_id: str, exec_id: str) -> None:
+        """Have the shim forget an exec, and let its client go; nobody else would ask for that again."""
+        for pause in _PAUSES:
+            try:
+                await self._tasks.delete_exec(container_id, exec_id)
+            except Unavailable:
+                await asyncio.sleep(pause)
+            else:
+                return
 
     async def _add(self, found: Exec) -> None:
         container, config = found.container, found.config
@@ -222,7 +242,7 @@ class ExecService:
             # Before containerd forgets it.
             self._record(found)
             self._event(found, "exec_die", {"exitCode": str(ended.status), "execID": exec_id})
-        self._background.begin(self._tasks.delete_exec(container_id, exec_id))
+        self._background.begin(self._discard(container_id, exec_id))
 
     async def _settle(self, found: Exec) -> None:
         """Ask containerd how an exec stands: the event of its end may still be on its way."""
