@@ -46,6 +46,7 @@ from containerd.snapshots.overlay import OverlaySnapshotter
 from containerd.tasks.manager import TaskManager
 from containerd.tasks.shim_process import ShimSettings, ShimStarter
 from containerd.transfer.pull import Puller
+from containerd.transfer.push import Pusher
 from containerd.transfer.streams import Streams
 from containerd.unpack.unpacker import Unpacker
 from wire import namespaces, stacks
@@ -147,6 +148,7 @@ async def serve(config: Config) -> None:
                 images=images,
                 unpacker=unpacker,
                 puller=Puller(content, unpacker),
+                pusher=Pusher(content),
                 streams=streams,
                 exchange=exchange,
                 collector=collector,

@@ -13,7 +13,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import BinaryIO, Final
 
 from containerd.remotes.auth import Credentials, authorize
 from containerd.remotes.hosts import Host
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT: Final = 60.0
 _REDIRECTS: Final = 5
+_LARGEST_ANSWER: Final = 1 << 20
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _AGENT: Final = "containerd/2.1.0+dockyard"
 # How a server that speaks plain HTTP looks to a TLS client.
@@ -60,21 +61,8 @@ class Endpoint:
 
         Raises Unavailable, Unauthenticated, PermissionDenied.
         """
-        query = f"?{urllib.parse.urlencode(self._query)}" if self._query else ""
-        target = f"{self.host.path}/{self._repository}{path}{query}"
-        response = self._send(target, headers)
-        if response.status == HTTPStatus.UNAUTHORIZED:
-            challenge = response.headers.get("WWW-Authenticate") or ""
-            response.read()
-            with self._lock:
-                self._authorization = authorize(
-                    challenge,
-                    self._credentials(self.host.authority),
-                    f"repository:{self._repository}:pull",
-                    plain=self._plain,
-                    connect=self._connect,
-                )
-            response = self._send(target, headers)
+        target = self._target(path)
+        response = self._authorized("GET", target, headers, None, "pull")
         url = self._url(target)
         for _ in range(_REDIRECTS):
             location = response.headers.get("Location")
@@ -83,6 +71,66 @@ class Endpoint:
             response.read()
             url = urllib.parse.urljoin(url, location)
             response = self._follow(url, headers)
+        return response
+
+    def change(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: Callable[[], BinaryIO] | None = None,
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """The answer to a request that pushes, and its body, whatever its status but 401.
+
+        ``path`` is one below the repository, or the URL that an earlier answer named. ``body`` opens what is sent.
+        Raises Unavailable, Unauthenticated, PermissionDenied.
+        """
+        if path.startswith("/"):
+            target = self._target(path)
+        else:
+            parts = urllib.parse.urlsplit(path)
+            if parts.netloc != self.host.authority or (parts.scheme == "http") != self._plain:
+                # Credentials and content are for this host only.
+                raise PermissionDenied(
+                    f"registry wants an upload to {parts.scheme}://{parts.netloc}"
+                )
+            target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        response = self._authorized(method, target, headers, body, "pull,push")
+        data = response.read(_LARGEST_ANSWER)
+        if not response.isclosed():
+            self.forget()
+        return response, data
+
+    def absolute(self, location: str) -> str:
+        """The URL that a Location header means."""
+        return urllib.parse.urljoin(self._url("/"), location)
+
+    def _target(self, path: str) -> str:
+        name, _, given = path.partition("?")
+        query = "&".join(filter(None, (given, urllib.parse.urlencode(self._query))))
+        return f"{self.host.path}/{self._repository}{name}{f'?{query}' if query else ''}"
+
+    def _authorized(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: Callable[[], BinaryIO] | None,
+        actions: str,
+    ) -> http.client.HTTPResponse:
+        response = self._send(target, headers, method, body)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            challenge = response.headers.get("WWW-Authenticate") or ""
+            response.read()
+            with self._lock:
+                self._authorization = authorize(
+                    challenge,
+                    self._credentials(self.host.authority),
+                    f"repository:{self._repository}:{actions}",
+                    plain=self._plain,
+                    connect=self._connect,
+                )
+            response = self._send(target, headers, method, body)
         return response
 
     def forget(self) -> None:
@@ -95,22 +143,34 @@ class Endpoint:
     def _url(self, target: str) -> str:
         return f"{'http' if self._plain else 'https'}://{self.host.authority}{target}"
 
-    def _send(self, target: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    def _send(
+        self,
+        target: str,
+        headers: Mapping[str, str],
+        method: str = "GET",
+        body: Callable[[], BinaryIO] | None = None,
+    ) -> http.client.HTTPResponse:
         sent = {**self._headers, **headers}
         if self._authorization:
             sent["Authorization"] = self._authorization
         failure: Exception | None = None
         for _ in range(3):
             kept = getattr(self._local, "connection", None)
-            connection = kept or self._connect(self.host.authority, self._plain)
+            # Another thread may find out meanwhile that there is no TLS.
+            plain = self._plain
+            connection = kept or self._connect(self.host.authority, plain)
             self._local.connection = connection
             try:
-                connection.request("GET", target, headers=sent)
+                if body is None:
+                    connection.request(method, target, headers=sent)
+                else:
+                    with body() as file:
+                        connection.request(method, target, file, sent)
                 return connection.getresponse()
             except ssl.SSLError as error:
                 self.forget()
                 failure = error
-                if not self.host.plain_fallback or self._plain or error.reason not in _NO_TLS:
+                if not self.host.plain_fallback or plain or error.reason not in _NO_TLS:
                     break
                 self._plain = True
             except (OSError, http.client.HTTPException) as error:
@@ -120,7 +180,7 @@ class Endpoint:
                 if kept is None:
                     break
         raise Unavailable(
-            f'failed to do request: Get "{self._url(target)}": {failure}'
+            f'failed to do request: {method.title()} "{self._url(target)}": {failure}'
         ) from failure
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:

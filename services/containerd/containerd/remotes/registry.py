@@ -6,12 +6,13 @@ Blocking, for threads.
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import logging
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES
 from containerd.remotes.endpoint import Endpoint, FindCredentials
@@ -62,6 +63,11 @@ class Registry:
         ]
         if not self._with(Capability.PULL):
             raise InvalidArgument(f"no endpoint of {reference.host} may be pulled from")
+
+    @property
+    def repository(self) -> str:
+        """The path of the repository."""
+        return self._reference.path
 
     @property
     def source_labels(self) -> dict[str, str]:
@@ -129,6 +135,51 @@ class Registry:
             if not response.isclosed():
                 endpoint.forget()
 
+    # -- pushing
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the repository has a blob."""
+        response, _ = self._pushed_to().change("HEAD", f"/blobs/{digest}", {})
+        return response.status == HTTPStatus.OK
+
+    def mount(self, digest: str, source: str) -> str:
+        """Take a blob from another repository of the registry; empty if that is done, else where to upload it."""
+        query = urllib.parse.urlencode({"mount": digest, "from": source}) if source else ""
+        path = f"/blobs/uploads/?{query}" if query else "/blobs/uploads/"
+        endpoint = self._pushed_to()
+        response, data = endpoint.change("POST", path, {"Content-Length": "0"})
+        if response.status == HTTPStatus.CREATED and source:
+            return ""
+        location = response.headers.get("Location")
+        if response.status != HTTPStatus.ACCEPTED or not location:
+            raise self._refused(response, data, f"blob {digest}")
+        return endpoint.absolute(location)
+
+    def upload(self, location: str, digest: str, size: int, body: Callable[[], BinaryIO]) -> None:
+        """Send a blob to where ``mount`` said."""
+        separator = "&" if "?" in location else "?"
+        url = f"{location}{separator}{urllib.parse.urlencode({'digest': digest})}"
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        response, data = self._pushed_to().change("PUT", url, headers, body)
+        if response.status != HTTPStatus.CREATED:
+            raise self._refused(response, data, f"blob {digest}")
+
+    def put_manifest(self, target: str, media_type: str, document: bytes) -> None:
+        """Give a manifest or an index to the repository, under a tag or its digest."""
+        headers = {"Content-Type": media_type, "Content-Length": str(len(document))}
+        response, data = self._pushed_to().change(
+            "PUT", f"/manifests/{target}", headers, lambda: io.BytesIO(document)
+        )
+        if response.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
+            raise self._refused(response, data, f"manifest {target}")
+
+    def _pushed_to(self) -> Endpoint:
+        found = self._with(Capability.PUSH)
+        if not found:
+            raise InvalidArgument(f"no endpoint of {self._reference.host} may be pushed to")
+        # Mirrors stand in front, the registry itself is the last.
+        return found[-1]
+
     def _with(self, capability: Capability) -> Sequence[Endpoint]:
         return [each for each in self._endpoints if capability in each.host.capabilities]
 
@@ -151,7 +202,9 @@ class Registry:
         raise failure
 
     def _failure(self, response: http.client.HTTPResponse, what: str) -> EngineError:
-        body = response.read(1 << 16)
+        return self._refused(response, response.read(1 << 16), what)
+
+    def _refused(self, response: http.client.HTTPResponse, body: bytes, what: str) -> EngineError:
         text = f"unexpected status {response.status} {response.reason}"
         try:
             first = json.loads(body)["errors"][0]

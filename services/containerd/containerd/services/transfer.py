@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -23,7 +24,8 @@ from containerd.remotes.reference import parse
 from containerd.remotes.registry import Registry
 from containerd.services.records import Records
 from containerd.transfer.archives import ArchiveReader, write_archive
-from containerd.transfer.pull import Puller
+from containerd.transfer.pull import Notice, Puller
+from containerd.transfer.push import Pusher
 from containerd.transfer.streams import Stream, Streams
 from containerd.unpack.unpacker import Unpacker
 from wire import typeurl
@@ -52,6 +54,7 @@ class TransferService:
         images: Records,
         unpacker: Unpacker,
         puller: Puller,
+        pusher: Pusher,
         streams: Streams,
         exchange: Exchange,
         collector: Collector,
@@ -63,6 +66,7 @@ class TransferService:
         self._images = images
         self._unpacker = unpacker
         self._puller = puller
+        self._pusher = pusher
         self._streams = streams
         self._exchange = exchange
         self._collector = collector
@@ -78,6 +82,8 @@ class TransferService:
             match source, destination:
                 case registry_pb2.OCIRegistry(), imagestore_pb2.ImageStore():
                     await self._pull(source, destination, progress)
+                case imagestore_pb2.ImageStore(), registry_pb2.OCIRegistry():
+                    await self._push(source, destination, progress)
                 case importexport_pb2.ImageImportStream(), imagestore_pb2.ImageStore():
                     await self._import(source, destination, progress)
                 case imagestore_pb2.ImageStore(), importexport_pb2.ImageExportStream():
@@ -108,8 +114,39 @@ class TransferService:
         destination: imagestore_pb2.ImageStore,
         progress: Stream | None,
     ) -> None:
-        reference = parse(source.reference)
-        resolver = source.resolver
+        registry, notice = await self._registry(source, progress)
+        platforms = [
+            Platform(os=each.os, architecture=each.architecture, variant=each.variant)
+            for each in destination.platforms
+        ]
+        async with self._held():
+            target = await self._puller.pull(registry, notice, platforms)
+            await self._name(destination.name or source.reference, target, dict(destination.labels))
+
+    async def _push(
+        self,
+        source: imagestore_pb2.ImageStore,
+        destination: registry_pb2.OCIRegistry,
+        progress: Stream | None,
+    ) -> None:
+        target = images_pb2.Image.FromString(await self._images.get(source.name)).target
+        registry, notice = await self._registry(destination, progress)
+        reference = parse(destination.reference)
+        host = urllib.parse.urlsplit(f"//{reference.host}").hostname or ""
+        descriptor = Descriptor(
+            media_type=target.media_type, digest=target.digest, size=target.size
+        )
+        try:
+            await self._pusher.push(registry, reference.object, host, descriptor, notice)
+        except ExceptionGroup as errors:
+            raise _first(errors) from None
+
+    async def _registry(
+        self, remote: registry_pb2.OCIRegistry, progress: Stream | None
+    ) -> tuple[Registry, Notice]:
+        """The repository that a reference names, and how its progress is told."""
+        reference = parse(remote.reference)
+        resolver = remote.resolver
         hosts = await asyncio.to_thread(
             find_hosts,
             reference.host,
@@ -123,23 +160,14 @@ class TransferService:
             if auth is None:
                 return None
             return asyncio.run_coroutine_threadsafe(
-                _credentials(auth, host, source.reference), loop
+                _credentials(auth, host, remote.reference), loop
             ).result()
 
         def notice(event: str, descriptor: Descriptor, done: int, total: int) -> None:
             if progress is not None:
                 progress.send(_progress(event, descriptor, done, total))
 
-        async with self._held():
-            target = await self._puller.pull(
-                Registry(reference, hosts, credentials, dict(resolver.headers)),
-                notice,
-                [
-                    Platform(os=each.os, architecture=each.architecture, variant=each.variant)
-                    for each in destination.platforms
-                ],
-            )
-            await self._name(destination.name or source.reference, target, dict(destination.labels))
+        return Registry(reference, hosts, credentials, dict(resolver.headers)), notice
 
     async def _import(
         self,
@@ -212,6 +240,12 @@ class TransferService:
         await self._images.put(name, image.SerializeToString())
         topic = "update" if isinstance(event, events.ImageUpdate) else "create"
         self._exchange.publish(f"/images/{topic}", event)
+
+
+def _first(errors: ExceptionGroup[Exception]) -> Exception:
+    """The first of several failures: the others follow from it, or repeat it."""
+    found = errors.exceptions[0]
+    return _first(found) if isinstance(found, ExceptionGroup) else found
 
 
 async def _at_once(_layer: Descriptor) -> None:
