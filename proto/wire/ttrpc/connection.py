@@ -61,6 +61,20 @@ class Connection:
         self._reader = frame.Reader()
         self._last_stream = 0
 
+    @property
+    def last_stream(self) -> int:
+        """The id of the latest call."""
+        return self._last_stream
+
+    @property
+    def between_frames(self) -> bool:
+        """Whether no part of a frame waits for its rest."""
+        return self._reader.empty
+
+    def resume(self, last_stream: int) -> None:
+        """Go on with a connection that another process has served up to a call."""
+        self._last_stream = last_stream
+
     def feed(self, data: bytes) -> tuple[list[Call], bytes]:
         """Add received bytes; returns the calls now complete and bytes to send at once (protocol errors)."""
         calls: list[Call] = []

@@ -33,6 +33,11 @@ class Reader:
         self._buffer = bytearray()
         self._skip = 0
 
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no part of a frame."""
+        return not self._buffer and not self._skip
+
     def feed(self, data: bytes) -> list[tuple[int, int, int, bytes | None]]:
         """Add received bytes; returns complete frames as (stream id, type, flags, data or None if oversized)."""
         frames: list[tuple[int, int, int, bytes | None]] = []

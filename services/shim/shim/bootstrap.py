@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
 import os
 import signal
 import socket
 import struct
 
-from shim import log, record
-from shim.server import Settings, serve
+from shim import linux, log, record
+from shim.server import Settings, run
 from shim.stdio import uri
 from wire.atomic import write_atomic
 from wire.errors import EngineError, Internal
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 _UCRED: Final = struct.Struct("3i")
 _BACKLOG: Final = 128
+_LISTENER: Final = 3
 _PATIENCE: Final = 2.0
 
 
@@ -111,16 +111,11 @@ def _fork(path: str, request: Request) -> int:
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
     if child == 0:
-        # In between a process that ends at once, so that the shim is nobody's child here.
-        if os.fork():
-            os._exit(0)
         _become_shim(listener, path, request, write_end)
     os.close(write_end)
     listener.close()
     with os.fdopen(read_end, "rb") as pipe:
         pid = int(pipe.read() or b"0")
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(child, 0)
     if not pid:
         raise Internal(f"the shim in {request.bundle} ended at its start")
     return pid
@@ -146,22 +141,20 @@ def _become_shim(listener: socket.socket, path: str, request: Request, started: 
         # Here, because a peer's credentials are those of the process that listened.
         listener.listen(_BACKLOG)
         os.write(started, str(os.getpid()).encode())
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        # High, so that it is none of 0 to 3.
-        descriptor = fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, 100)
+        linux.set_signal(signal.SIGCHLD, linux.DEFAULT)
         null = os.open("/dev/null", os.O_RDWR)
-        log = os.open(f"{request.bundle}/shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        file = os.open(f"{request.bundle}/shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(null, 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.dup2(descriptor, 3)
-        os.set_inheritable(3, False)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        if listener.fileno() != _LISTENER:
+            os.dup2(listener.fileno(), _LISTENER, inheritable=False)
         listener.detach()
-        os.closerange(4, 1024)
+        os.closerange(_LISTENER + 1, 1024)
         # What was made before the fork stays shared with the parent as long as nobody touches it.
         gc.freeze()
-        serve(
-            socket.socket(fileno=3),
+        run(
+            socket.socket(fileno=_LISTENER),
             Settings(
                 namespace=request.namespace,
                 socket_dir=request.socket_dir,
@@ -170,5 +163,7 @@ def _become_shim(listener: socket.socket, path: str, request: Request, started: 
             ),
         )
         status = 0
+    except Exception:  # noqa: BLE001 - the last place where it can be said
+        log.exception("shim died")
     finally:
         os._exit(status)

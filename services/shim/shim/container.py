@@ -18,6 +18,7 @@ from shim.runtime_cli import RuntimeCli
 from shim.stdio import uri
 from shim.stdio.attach import AttachListener
 from shim.stdio.streams import Streams
+from shim.succession import Refusal
 from wire import pidfd
 from wire.errors import (
     AlreadyExists,
@@ -29,7 +30,7 @@ from wire.errors import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Final
 
     from shim.exits import Exit
@@ -121,20 +122,28 @@ class Container:
             self._follow(process, exited)
             return process
 
-    def _listen(self, process: Process) -> None:
+    def _listen(self, process: Process, listener: int = -1) -> None:
         if process.streams.attach_path:
             self._attach = AttachListener(
-                self._loop, process.streams.attach_path, lambda name: self.process(name).streams
+                self._loop,
+                process.streams.attach_path,
+                lambda name: self.process(name).streams,
+                listener,
             )
 
-    def _observe(self, process: Process) -> None:
-        self._groups = usage.find(process.pid)
+    def _observe(
+        self,
+        process: Process,
+        groups: usage.Groups | None = None,
+        handed: tuple[int, list[int]] | None = None,
+    ) -> None:
+        self._groups = groups or usage.find(process.pid)
 
         def killed() -> None:
             process.oom_killed = True
             self._on_oom()
 
-        self._oom = OomWatch(self._loop, self._groups, killed)
+        self._oom = OomWatch(self._loop, self._groups, killed, handed)
 
     def _mount(self, rootfs: Mounts) -> None:
         target = f"{self.bundle}/rootfs"
@@ -405,47 +414,94 @@ class Container:
             self._oom.close()
             self._oom = None
 
-    # -- another shim's container
-
     def _remember(self) -> None:
+        record.save(self.bundle, self._record())
+
+    def _record(self) -> record.ContainerRecord:
         processes = ([self.init] if self.init else []) + list(self.execs.values())
-        record.save(
-            self.bundle,
-            record.ContainerRecord(
-                container_id=self.container_id,
-                socket=self._socket,
-                mounted=self._mounted,
-                options=self._options,
-                processes=[
-                    record.ProcessRecord(
-                        exec_id=each.exec_id,
-                        terminal=each.terminal,
-                        stdin=each.stdin,
-                        stdout=each.stdout,
-                        stderr=each.stderr,
-                        pid=each.pid,
-                        started=each.started,
-                        pipes=each.streams.pipes_made,
-                    )
-                    for each in processes
-                ],
-            ),
+        return record.ContainerRecord(
+            container_id=self.container_id,
+            socket=self._socket,
+            mounted=self._mounted,
+            options=self._options,
+            processes=[
+                record.ProcessRecord(
+                    exec_id=each.exec_id,
+                    terminal=each.terminal,
+                    stdin=each.stdin,
+                    stdout=each.stdout,
+                    stderr=each.stderr,
+                    pid=each.pid,
+                    started=each.started,
+                    pipes=each.streams.pipes_made,
+                )
+                for each in processes
+            ],
         )
+
+    # -- the same shim's next process
+
+    def hand_over(self, descriptors: list[int]) -> dict[str, Any]:
+        """What the next process needs to go on; adds our descriptors. Raises Refusal while anything is under way."""
+        init = self.init
+        if init is None or init.phase is not Phase.RUNNING or self.execs or self._turn.held:
+            raise Refusal
+        if self._oom is None:
+            raise Refusal
+        self._oom.check()
+        if self._attach is not None:
+            descriptors.append(self._attach.hand_over())
+        descriptors += self._oom.descriptors
+        return {
+            "bundle": self.bundle,
+            "record": record.document(self._record()),
+            "paused": self.paused,
+            "attach": self._attach is not None,
+            "oom_killed": init.oom_killed,
+            "groups": self._groups.paths,
+            "oom": (self._oom.seen, len(self._oom.descriptors)),
+            "streams": init.streams.hand_over(descriptors),
+        }
+
+    def take_over(
+        self, found: dict[str, Any], known: record.ContainerRecord, descriptors: Iterator[int]
+    ) -> None:
+        """Go on with a running container whose earlier process has ended; its own process is our child by now."""
+        self._mounted = known.mounted
+        self.paused = found["paused"]
+        (each,) = known.processes
+        listener = next(descriptors) if found["attach"] else -1
+        seen, count = found["oom"]
+        watched = [next(descriptors) for _ in range(count)]
+        process = self._restored(each)
+        process.phase = Phase.RUNNING
+        process.oom_killed = found["oom_killed"]
+        self.init = process
+        process.streams.take_over(found["streams"], descriptors)
+        self._listen(process, listener)
+        self._observe(process, usage.Groups(found["groups"]), (seen, watched))
+        self._follow(process, self._exits.claim(process.pid))
+
+    def _restored(self, each: record.ProcessRecord) -> Process:
+        process = self._new_process(
+            each.exec_id,
+            terminal=each.terminal,
+            stdin=each.stdin,
+            stdout=each.stdout,
+            stderr=each.stderr,
+        )
+        process.pid, process.started = each.pid, each.started
+        process.announced.set(None)
+        return process
+
+    # -- a killed shim's container
 
     async def adopt(self, found: record.ContainerRecord) -> None:
         """Take over a container whose shim was killed: its processes, what they still write, and how they end."""
         self._mounted = found.mounted
         async with self._turn:
             for each in found.processes:
-                process = self._new_process(
-                    each.exec_id,
-                    terminal=each.terminal,
-                    stdin=each.stdin,
-                    stdout=each.stdout,
-                    stderr=each.stderr,
-                )
-                process.pid, process.started = each.pid, each.started
-                process.announced.set(None)
+                process = self._restored(each)
                 if each.exec_id:
                     self.execs[each.exec_id] = process
                 else:

@@ -157,6 +157,11 @@ class Publisher:
                     self._on_idle()
         self._send()
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything was acknowledged."""
+        return not self._queue
+
     def when_idle(self, callback: Callable[[], None]) -> None:
         """Call back once everything was acknowledged, at once if it is."""
         if self._queue:

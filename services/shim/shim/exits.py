@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 
+from shim import linux
 from shim.loop import READ, Future
 from wire import pidfd
 
@@ -43,13 +43,10 @@ class Exits:
         self._waiting: dict[int, Future[Exit]] = {}
         self._unclaimed: dict[int, Exit] = {}
         self._expecting = 0
-        reader, writer = socket.socketpair()
-        reader.setblocking(False)
-        writer.setblocking(False)
-        self._ends = (reader, writer)
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        loop.watch(reader.fileno(), READ, self._woken)
+        self._ends = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
+        linux.set_signal(signal.SIGCHLD, lambda _number, _frame: None)
+        loop.watch(self._ends[0], READ, self._woken)
 
     def expect(self) -> None:
         """A runtime call begins that may bring forth a process whose pid is not known yet."""
@@ -100,12 +97,12 @@ class Exits:
     def close(self) -> None:
         """Stop listening for the ends of children."""
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        linux.set_signal(signal.SIGCHLD, linux.DEFAULT)
         for end in self._ends:
-            end.close()
+            os.close(end)
 
     def _woken(self, _events: int) -> None:
-        self._ends[0].recv(4096)
+        os.read(self._ends[0], 4096)
         self.reap()
 
     def reap(self) -> None:

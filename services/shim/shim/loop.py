@@ -95,6 +95,11 @@ class Lock:
         self._held = False
         self._waiting: deque[Future[None]] = deque()
 
+    @property
+    def held(self) -> bool:
+        """Whether it is somebody's turn."""
+        return self._held
+
     async def __aenter__(self) -> None:
         if self._held:
             turn: Future[None] = Future()
@@ -131,6 +136,10 @@ class Loop:
         else:
             self._epoll.register(descriptor, events)
         self._callbacks[descriptor] = callback
+
+    def watches(self, descriptor: int) -> bool:
+        """Whether a descriptor is watched."""
+        return descriptor in self._callbacks
 
     def forget(self, descriptor: int) -> None:
         """Stop watching; harmless for a descriptor that is not watched. To be called before it is closed."""

@@ -73,11 +73,12 @@ def save(bundle: str, record: ContainerRecord) -> None:
     path = f"{bundle}/{_NAME}"
     with contextlib.suppress(FileNotFoundError):
         with open(f"{path}.new", "w", encoding="utf-8") as file:
-            json.dump(_document(record), file)
+            json.dump(document(record), file)
         os.rename(f"{path}.new", path)
 
 
-def _document(record: ContainerRecord) -> dict[str, Any]:
+def document(record: ContainerRecord) -> dict[str, Any]:
+    """A record as JSON has it."""
     return {
         "container_id": record.container_id,
         "socket": record.socket,
@@ -100,16 +101,20 @@ def load(bundle: str) -> ContainerRecord | None:
     """The record of a bundle; None if there is none that can be used."""
     try:
         with open(f"{bundle}/{_NAME}", encoding="utf-8") as file:
-            fields: dict[str, Any] = json.load(file)
-        return ContainerRecord(
-            container_id=fields["container_id"],
-            socket=fields["socket"],
-            mounted=fields["mounted"],
-            options=Options(**fields["options"]),
-            processes=[ProcessRecord(**each) for each in fields["processes"]],
-        )
+            return parse(json.load(file))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def parse(fields: dict[str, Any]) -> ContainerRecord:
+    """The record in a document; raises KeyError or TypeError."""
+    return ContainerRecord(
+        container_id=fields["container_id"],
+        socket=fields["socket"],
+        mounted=fields["mounted"],
+        options=Options(**fields["options"]),
+        processes=[ProcessRecord(**each) for each in fields["processes"]],
+    )
 
 
 def bundles_of(socket: str, bundle: str) -> Iterator[str]:

@@ -7,27 +7,28 @@ import os
 import signal
 import socket
 
-from shim import linux, log
+from shim import linux, log, succession
 from shim.events import Publisher
 from shim.exits import Exits
 from shim.loop import HANGUP, READ, WRITE, Loop
 from shim.task_service import TaskService
 from wire.errors import EngineError, Internal
-from wire.ttrpc.connection import Connection
+from wire.ttrpc.connection import Call, Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, Final
 
     from shim.loop import Future
     from wire.codec import Message
-    from wire.ttrpc.connection import Call
 
 _CHUNK: Final = 65536
 _GOODBYE: Final = 0.05
 # Without a connection and without a container a shim is one that nobody will ever ask for anything.
 _LONELY: Final = 30.0
+# Calls that may be pending while a container changes hands.
+_LASTING: Final = frozenset({"Wait"})
 
 
 class Settings:
@@ -44,12 +45,40 @@ class Settings:
         self.ttrpc_address = ttrpc_address
 
 
-def serve(listener: socket.socket, settings: Settings) -> None:
-    """Serve on a bound listener until shut down. The process must have one thread."""
+def run(listener: socket.socket, settings: Settings) -> None:
+    """Serve on a bound listener until shut down: by a worker, then by this process (shim.succession).
+
+    The process must have one thread.
+    """
     linux.become_subreaper()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # A shim ends when its container is deleted; whoever stops daemons does not mean it.
-        signal.signal(number, signal.SIG_IGN)
+        linux.set_signal(number, linux.IGNORED)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    keeper = os.getpid()
+    worker = os.fork()
+    if worker == 0:
+        ours.close()
+        linux.become_subreaper()
+        linux.die_with_parent()
+        if os.getppid() == keeper:
+            _serve(listener, settings, keeper=theirs)
+        return
+    theirs.close()
+    found, descriptors = succession.receive(ours)
+    ours.close()
+    os.waitpid(worker, 0)
+    _serve(listener, settings, found=found, descriptors=descriptors)
+
+
+def _serve(
+    listener: socket.socket,
+    settings: Settings,
+    *,
+    keeper: socket.socket | None = None,
+    found: dict[str, Any] | None = None,
+    descriptors: Iterable[int] = (),
+) -> None:
     loop = Loop()
     exits = Exits(loop)
     publisher = Publisher(loop, settings.ttrpc_address, settings.namespace)
@@ -76,9 +105,16 @@ def serve(listener: socket.socket, settings: Settings) -> None:
         socket=settings.address,
         shut_down=shut_down,
     )
-    service.adopt(os.getcwd())
-    listener.setblocking(False)
     sessions: set[Session] = set()
+
+    def describe(descriptors: list[int]) -> dict[str, Any]:
+        return {
+            "sessions": [session.hand_over(descriptors) for session in sessions],
+            "container": service.hand_over(descriptors),
+        }
+
+    worker = succession.Worker(loop, keeper, describe) if keeper is not None else None
+    answered = worker.touch if worker is not None else _nothing
 
     def lonely() -> None:
         if not sessions and service.empty:
@@ -94,12 +130,29 @@ def serve(listener: socket.socket, settings: Settings) -> None:
     def accept(_events: int) -> None:
         with contextlib.suppress(OSError):
             connection, _ = listener.accept()
-            sessions.add(Session(loop, connection, service, closed))
+            sessions.add(Session(loop, connection, service, closed, answered))
 
+    if found is None:
+        service.adopt(os.getcwd())
+    else:
+        handed = iter(descriptors)
+        taken = [(socket.socket(fileno=next(handed)), each) for each in found["sessions"]]
+        service.take_over(found["container"], handed)
+        for connection, each in taken:
+            session = Session(loop, connection, service, closed, answered)
+            sessions.add(session)
+            session.take_over(each)
+    listener.setblocking(False)
     loop.watch(listener.fileno(), READ, accept)
     # Whoever asked for this shim may have died before it could use it.
     loop.later(_LONELY, lonely)
     loop.run()
+    if worker is not None:
+        worker.end()
+
+
+def _nothing() -> None:
+    """There is nobody to hand over to."""
 
 
 class Session:
@@ -111,6 +164,7 @@ class Session:
         connection: socket.socket,
         service: TaskService,
         closed: Callable[[Session], None],
+        answered: Callable[[], None],
     ) -> None:
         connection.setblocking(False)
         self._closed = closed
@@ -119,6 +173,8 @@ class Session:
         self._service = service
         self._protocol = Connection()
         self._output = bytearray()
+        self._pending: dict[int, Call] = {}
+        self._answered = answered
         self._open = True
         loop.watch(connection.fileno(), READ, self._ready)
 
@@ -143,12 +199,45 @@ class Session:
         for call in calls:
             self._serve(call)
 
+    def hand_over(self, descriptors: list[int]) -> dict[str, Any]:
+        """What another process needs to go on with the connection; raises Refusal while anything is under way."""
+        calls = list(self._pending.values())
+        if self._output or not self._protocol.between_frames:
+            raise succession.Refusal
+        if any(call.method not in _LASTING for call in calls):
+            raise succession.Refusal
+        descriptors.append(self._socket.fileno())
+        return {
+            "last": self._protocol.last_stream,
+            "calls": [
+                (call.stream_id, call.service, call.method, call.payload.decode("latin-1"))
+                for call in calls
+            ],
+        }
+
+    def take_over(self, found: dict[str, Any]) -> None:
+        """Go on with the connection of another process; its calls are answered here."""
+        self._protocol.resume(found["last"])
+        for stream_id, service, method, payload in found["calls"]:
+            self._serve(
+                Call(
+                    stream_id=stream_id,
+                    service=service,
+                    method=method,
+                    payload=payload.encode("latin-1"),
+                    timeout_nano=0,
+                    metadata=(),
+                )
+            )
+
     def _serve(self, call: Call) -> None:
+        self._pending[call.stream_id] = call
         try:
             answer = self._loop.spawn(
                 self._service.dispatch(call.service, call.method, call.payload)
             )
         except EngineError as error:
+            self._pending.pop(call.stream_id)
             self._send(self._protocol.response(call.stream_id, error))
             return
         answer.then(lambda: self._answer(call, answer))
@@ -162,7 +251,9 @@ class Session:
         except Exception as error:  # noqa: BLE001 - the caller must get an answer
             log.exception("call failed", method=call.method)
             result = Internal(f"{call.method}: {error}")
+        self._pending.pop(call.stream_id)
         self._send(self._protocol.response(call.stream_id, result))
+        self._answered()
 
     def _send(self, data: bytes) -> None:
         if data and self._open:

@@ -8,6 +8,7 @@ from shim import log, messages, record
 from shim import options as shim_options
 from shim.container import Container, decode_mounts
 from shim.process import Phase
+from shim.succession import Refusal
 from wire.codec import DecodeError
 from wire.errors import AlreadyExists, InvalidArgument, NotFound, NotImplementedYet
 from wire.gen.containerd.events import task_msg as events
@@ -18,7 +19,7 @@ from wire.gen.shim.task.v2 import shim_msg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
     from typing import Any, Final
 
     from shim.events import Publisher
@@ -86,6 +87,19 @@ class TaskService:
     def empty(self) -> bool:
         """Whether there is no container."""
         return not self._containers
+
+    def hand_over(self, descriptors: list[int]) -> dict[str, Any]:
+        """What the shim's next process needs to go on; raises Refusal while anything is under way."""
+        if len(self._containers) != 1 or not self._publisher.idle:
+            raise Refusal
+        (container,) = self._containers.values()
+        return container.hand_over(descriptors)
+
+    def take_over(self, found: dict[str, Any], descriptors: Iterator[int]) -> None:
+        """Go on with what the shim's earlier process has handed over."""
+        known = record.parse(found["record"])
+        container = self._new(known.container_id, found["bundle"], known.options)
+        container.take_over(found, known, descriptors)
 
     def adopt(self, bundle: str) -> None:
         """Take over the containers of a shim that was killed, if it had any in ``bundle`` and its neighbours."""

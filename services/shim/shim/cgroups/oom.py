@@ -23,65 +23,77 @@ _SECOND_LOOKS: Final = (0.02, 0.1, 0.5)
 class OomWatch:
     """Calls back once for each time that the kernel's count of kills in the container has grown."""
 
-    def __init__(self, loop: Loop, groups: usage.Groups, callback: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        groups: usage.Groups,
+        callback: Callable[[], None],
+        handed: tuple[int, list[int]] | None = None,
+    ) -> None:
+        """``handed`` is what another process has seen and watched; None to begin."""
         self._loop = loop
         self._groups = groups
         self._callback = callback
-        self._seen = usage.oom_kills(groups)
-        self._descriptors: list[int] = []
         self._closed = False
+        self.descriptors: list[int] = []
+        if handed is not None:
+            self.seen, self.descriptors = handed
+            self._watch()
+            return
+        self.seen = usage.oom_kills(groups)
         # A kernel without the interface still tells at the end of the process, by the count.
         with contextlib.suppress(OSError):
-            if groups.unified:
-                self._watch_events()
-            else:
-                self._watch_eventfd()
+            self._open()
+            self._watch()
 
-    def _watch_events(self) -> None:
-        descriptor = os.open(f"{self._groups.paths['']}/memory.events", os.O_RDONLY | os.O_CLOEXEC)
-        self._descriptors.append(descriptor)
-        os.read(descriptor, 4096)
-
-        def changed(_events: int) -> None:
-            # The next change is told only after a read.
-            os.pread(descriptor, 4096, 0)
-            self.check()
-
-        self._loop.watch(descriptor, _CHANGED, changed)
-
-    def _watch_eventfd(self) -> None:
-        path = self._groups.paths.get("memory")
-        if path is None:
+    def _open(self) -> None:
+        if self._groups.unified:
+            path = f"{self._groups.paths['']}/memory.events"
+            self.descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            os.read(self.descriptors[0], 4096)
             return
-        control = os.open(f"{path}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
-        self._descriptors.append(control)
-        event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._descriptors.append(event)
-        with open(f"{path}/cgroup.event_control", "w", encoding="ascii") as file:
-            file.write(f"{event} {control}")
+        directory = self._groups.paths.get("memory")
+        if directory is None:
+            return
+        path = f"{directory}/memory.oom_control"
+        self.descriptors.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        self.descriptors.append(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        with open(f"{directory}/cgroup.event_control", "w", encoding="ascii") as file:
+            file.write(f"{self.descriptors[1]} {self.descriptors[0]}")
 
-        def notified(_events: int) -> None:
-            os.eventfd_read(event)
-            # It tells of the shortage; the kill follows, and v1 tells nobody of that.
-            self.check()
-            for pause in _SECOND_LOOKS:
-                self._loop.later(pause, self.check)
+    def _watch(self) -> None:
+        if not self.descriptors:
+            return
+        if self._groups.unified:
+            self._loop.watch(self.descriptors[0], _CHANGED, self._changed)
+        else:
+            self._loop.watch(self.descriptors[1], READ, self._notified)
 
-        self._loop.watch(event, READ, notified)
+    def _changed(self, _events: int) -> None:
+        # The next change is told only after a read.
+        os.pread(self.descriptors[0], 4096, 0)
+        self.check()
+
+    def _notified(self, _events: int) -> None:
+        os.eventfd_read(self.descriptors[1])
+        # It tells of the shortage; the kill follows, and v1 tells nobody of that.
+        self.check()
+        for pause in _SECOND_LOOKS:
+            self._loop.later(pause, self.check)
 
     def check(self) -> None:
         """Compare the count."""
         if self._closed:
             return
         kills = usage.oom_kills(self._groups)
-        if kills > self._seen:
-            self._seen = kills
+        if kills > self.seen:
+            self.seen = kills
             self._callback()
 
     def close(self) -> None:
         """Stop watching."""
         self._closed = True
-        for descriptor in self._descriptors:
+        for descriptor in self.descriptors:
             self._loop.forget(descriptor)
             os.close(descriptor)
-        self._descriptors.clear()
+        self.descriptors.clear()

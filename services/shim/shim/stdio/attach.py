@@ -14,6 +14,7 @@ import struct
 from binascii import a2b_base64
 
 from shim.loop import HANGUP, READ, WRITE
+from shim.succession import Refusal
 from wire.errors import EngineError, InvalidArgument, NotFound
 
 TYPE_CHECKING = False
@@ -186,23 +187,37 @@ class Client:
 class AttachListener:
     """The attach socket of one container, for its init process and its execs."""
 
-    def __init__(self, loop: Loop, path: str, find: Callable[[str], Streams]) -> None:
+    def __init__(
+        self, loop: Loop, path: str, find: Callable[[str], Streams], listener: int = -1
+    ) -> None:
+        """``listener`` is a socket that another process has bound to ``path``; -1 to bind it here."""
         self._loop = loop
         self._path = path
         self._find = find
+        self._connections: set[socket.socket] = set()
+        self._listener = socket.socket(fileno=listener) if listener >= 0 else self._bind(path)
+        loop.watch(self._listener.fileno(), READ, self._accept)
+
+    @staticmethod
+    def _bind(path: str) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        self._listener = socket.socket(
+        listener = socket.socket(
             socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
         before = os.umask(0o177)
         try:
-            self._listener.bind(path)
+            listener.bind(path)
         finally:
             os.umask(before)
-        self._listener.listen(128)
-        self._connections: set[socket.socket] = set()
-        loop.watch(self._listener.fileno(), READ, self._accept)
+        listener.listen(128)
+        return listener
+
+    def hand_over(self) -> int:
+        """The listening descriptor, for another process; raises Refusal while somebody is connected."""
+        if self._connections:
+            raise Refusal
+        return self._listener.fileno()
 
     def close(self) -> None:
         """Stop accepting; clients that are attached stay."""

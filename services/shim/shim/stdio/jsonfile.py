@@ -9,6 +9,7 @@ import time
 from json.encoder import encode_basestring
 
 from shim import log
+from shim.succession import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +98,17 @@ class JsonFile:
                     with contextlib.suppress(ValueError, KeyError):
                         record = json.loads(line)
                         send(record["stream"], record["log"].encode())
+
+    def held(self) -> dict[str, str]:
+        """What waits for its line's end, by stream, for another process; raises Refusal if a record is torn."""
+        if self._torn:
+            raise Refusal
+        return {name: data.decode("latin-1") for name, data in self._partial.items()}
+
+    def take(self, held: dict[str, str], dropped: int) -> None:
+        """Go on with what another process held."""
+        self._partial = {name: text.encode("latin-1") for name, text in held.items()}
+        self.dropped = dropped
 
     def close(self) -> None:
         """Close the file."""

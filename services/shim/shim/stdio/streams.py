@@ -17,11 +17,12 @@ from shim.loop import HANGUP, READ, WRITE
 from shim.stdio import sinks
 from shim.stdio.jsonfile import JsonFile
 from shim.stdio.sinks import LogSink
+from shim.succession import Refusal
 from wire.errors import FailedPrecondition, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Final
 
     from shim.loop import Future, Loop
@@ -134,6 +135,49 @@ class Streams:
             os.close(self._fifo)
             self._fifo = -1
         self.resume()
+
+    def hand_over(self, descriptors: list[int]) -> dict[str, Any]:
+        """What another process needs to go on; adds our descriptors. Raises Refusal while anything is under way."""
+        idle = not (self._given or self._input_buffer or self._input_room or self._finished)
+        kept = all(isinstance(sink, LogSink) or not sink.full for sink in self.sinks)
+        attached = any(not isinstance(sink, LogSink | sinks.DescriptorSink) for sink in self.sinks)
+        if self._logger is not None or attached or not idle or not kept:
+            raise Refusal
+        found: dict[str, Any] = {
+            "sources": list(self._sources.values()),
+            "terminal": self._master >= 0,
+            "pipes": self.pipes_made,
+            "input": self._input >= 0 and self._input != self._master,
+            "fifo": self._fifo >= 0 and self._loop.watches(self._fifo),
+            "closing": self._input_closing,
+            "held": self.log.held() if self.log is not None else {},
+            "dropped": self.log.dropped if self.log is not None else 0,
+        }
+        descriptors += self._sources
+        if found["input"]:
+            descriptors.append(self._input)
+        if found["fifo"]:
+            descriptors.append(self._fifo)
+        return found
+
+    def take_over(self, found: dict[str, Any], descriptors: Iterator[int]) -> None:
+        """Go on with the streams of another process, which has ended."""
+        self.pipes_made = found["pipes"]
+        self._sources = {next(descriptors): name for name in found["sources"]}
+        if found["terminal"]:
+            (self._master,) = self._sources
+        if found["input"]:
+            self._input = next(descriptors)
+        elif found["terminal"] and self.wants_input:
+            self._input = self._master
+        if self._fifo >= 0:
+            os.close(self._fifo)
+            self._fifo = next(descriptors) if found["fifo"] else -1
+        self._input_closing = found["closing"]
+        if self.log is not None:
+            self.log.take(found["held"], found["dropped"])
+        self.resume()
+        self._start_input()
 
     def pipes(self) -> tuple[int, int, int]:
         """Make pipes; the ends for the process, to be given back by ``given_away`` once it has them."""
