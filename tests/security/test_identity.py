@@ -153,7 +153,7 @@ def test_cve_2026_30892_what_is_no_number_is_refused(box: Box, text: str) -> Non
 
 
 @pytest.mark.parametrize("field", ["uid", "gid"])
-@pytest.mark.parametrize("value", [2**32 - 1, 2**32, -1, "0", 1.5, None, [0]])
+@pytest.mark.parametrize("value", [2**32 - 1, 2**32, -1, "0", 1.5, [0]])
 def test_cve_2026_30892_nor_in_a_document(box: Box, field: str, value: object) -> None:
     identity = {"uid": 1000, "gid": 1000, field: value}
     result = by_exec(box, user=identity)

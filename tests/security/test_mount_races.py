@@ -312,7 +312,10 @@ def test_cve_2025_52565_the_console_is_the_terminal_and_nothing_else(
     canary.assert_untouched(said)
 
 
-def test_cve_2025_52565_a_fake_devpts_gives_no_terminal(box: Box, canary: Canary) -> None:
+@pytest.mark.parametrize("kind", ["link-to-host", "file", "fifo", "other-device"])
+def test_cve_2025_52565_a_fake_devpts_gives_no_terminal(
+    box: Box, canary: Canary, kind: str
+) -> None:
     """Without a devpts in the configuration the image's own /dev/pts/ptmx is what the runtime would open."""
     import socket
 
@@ -320,7 +323,7 @@ def test_cve_2025_52565_a_fake_devpts_gives_no_terminal(box: Box, canary: Canary
         each for each in box.mounts if not each["destination"].startswith("/dev")
     ]
     (box.rootfs / "dev/pts").mkdir()
-    (box.rootfs / "dev/pts/ptmx").symlink_to(canary.root / "null")
+    impostor(box.rootfs / "dev/pts/ptmx", kind, canary)
     box.process["terminal"] = True
     box.write()
     path = box.directory / "console.sock"
