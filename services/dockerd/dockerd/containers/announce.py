@@ -33,7 +33,7 @@ class Announcer:
         """An event of type network for each network that the container is on: connect or disconnect."""
         for endpoint in attachment.endpoints if attachment else ():
             with contextlib.suppress(NotFound):
-                network = self._networks.inspect(endpoint.network_name).network
+                network = self._networks.find(endpoint.network_name)
                 self.say_one_network(container, action, network)
 
     def say_one_network(self, container: Container, action: str, network: NetworkRecord) -> None:

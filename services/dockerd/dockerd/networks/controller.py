@@ -134,6 +134,10 @@ class NetworkController:
         """Every network with its containers."""
         return tuple(self._view(record) for record in self._catalog.every())
 
+    def find(self, reference: str) -> NetworkRecord:
+        """The record of a network, without looking at its endpoints; raises as ``inspect``."""
+        return self._catalog.find(reference)
+
     def inspect(self, reference: str) -> NetworkView:
         """A network by name, id or unambiguous prefix of its id; raises NetworkNotFound, AmbiguousNetwork."""
         return self._view(self._catalog.find(reference))
