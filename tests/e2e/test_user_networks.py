@@ -206,7 +206,9 @@ def test_connect_gives_names_and_a_route(stack: Stack) -> None:
 
 def test_published_port_on_a_user_network(stack: Stack) -> None:
     stack.docker("network", "create", "front")
+    stack.docker("network", "create", "back")
     name = server(stack, "web", "--network", "front", "-p", "127.0.0.1::80")
+    stack.docker("network", "connect", "back", "web")
     port = stack.docker("port", "web", "80").rpartition(":")[2]
     out = stack.docker(
         "run",

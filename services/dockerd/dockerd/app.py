@@ -28,7 +28,7 @@ from dockerd.api.routes import (
 from wire.errors import EngineError
 
 _NOT_BUILT = (
-    "/build", "/build/prune", "/session", "/grpc", "/commit", "/auth", "/images/search",
+    "/build", "/build/cancel", "/build/prune", "/session", "/grpc", "/commit", "/auth", "/images/search",
     "/containers/{reference}/attach/ws", "/images/{reference:path}/push",
     "/distribution/{reference:path}/json",
 )  # fmt: skip

@@ -34,7 +34,7 @@ class Connector:
         async with container.lock:
             _check(container, network)
             known = dict(endpoint_request.endpoints(container))
-            if self._present(container, network, known):
+            if self._present(network, known):
                 raise EndpointExists(container.name, network.name)
             wanted = endpoint_request.endpoint(network.name, settings)
             known[network.name] = settings
@@ -62,16 +62,13 @@ class Connector:
                     "container cannot be disconnected from host network or connected to host network"
                 )
             known = dict(endpoint_request.endpoints(container))
-            if not self._present(container, network, known):
+            if not self._present(network, known):
                 if force:
                     return
                 raise NotConnected(container.container_id, network.name)
             for key in (network.name, network.network_id):
                 known.pop(key, None)
             container.networking = {**container.networking, "EndpointsConfig": known}
-            if joined.network_mode(container.host) in {network.name, network.network_id}:
-                # Its next start must not bring it back.
-                container.host["NetworkMode"] = next(iter(known), "none")
             attachment = None
             if container.running:
                 request = endpoint_request.of(container, self._store)
@@ -81,9 +78,8 @@ class Connector:
         self._announcer.say_one_network(container, "disconnect", network)
 
     @staticmethod
-    def _present(container: Container, network: NetworkRecord, known: dict[str, Any]) -> bool:
-        mode = joined.network_mode(container.host)
-        return bool({network.name, network.network_id} & {*known, mode})
+    def _present(network: NetworkRecord, known: dict[str, Any]) -> bool:
+        return not {network.name, network.network_id}.isdisjoint(known)
 
     @staticmethod
     def _written(container: Container, attachment: Attachment | None) -> None:

@@ -80,7 +80,7 @@ class Creator:
             top=image.top,
             config=merged,
             host=host,
-            networking=endpoint_request.normalised(networking),
+            networking=endpoint_request.normalised(networking, joined.network_mode(host)),
             path=command[0],
             args=command[1:],
             directory=self._store.directory(container_id),

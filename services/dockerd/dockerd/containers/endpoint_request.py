@@ -19,8 +19,8 @@ from wire.errors import InvalidArgument
 def of(container: Container, store: ContainerStore) -> AttachRequest:
     """The request of a container; raises InvalidArgument for a link to nobody."""
     host, config = container.host, container.config
-    mode = joined.network_mode(host)
     settings = endpoints(container)
+    mode = primary(container)
     first = endpoint(mode, settings.get(mode) or {})
     return AttachRequest(
         container_id=ContainerId(container.container_id),
@@ -50,8 +50,18 @@ def endpoints(container: Container) -> dict[str, dict[str, Any]]:
     return found if isinstance(found, dict) else {}
 
 
-def normalised(networking: dict[str, Any]) -> dict[str, Any]:
-    """A NetworkingConfig in which the default network has its name; raises InvalidArgument for a malformed one."""
+def primary(container: Container) -> str:
+    """The network that comes first and has the published ports: that of NetworkMode, unless it was taken from that one."""
+    mode = joined.network_mode(container.host)
+    settings = endpoints(container)
+    return mode if mode in settings else next(iter(settings), mode)
+
+
+def normalised(networking: dict[str, Any], mode: str) -> dict[str, Any]:
+    """A NetworkingConfig that has the network of ``mode``, too; raises InvalidArgument for a malformed one.
+
+    From then on it says which networks the container is on.
+    """
     settings = networking.get("EndpointsConfig") or {}
     if not isinstance(settings, dict) or not all(
         each is None or isinstance(each, dict) for each in settings.values()
@@ -59,11 +69,10 @@ def normalised(networking: dict[str, Any]) -> dict[str, Any]:
         raise InvalidArgument(
             "invalid JSON: json: cannot unmarshal value into Go struct field NetworkingConfig.EndpointsConfig"
         )
-    return {
-        "EndpointsConfig": {
-            "bridge" if name == "default" else name: each or {} for name, each in settings.items()
-        }
-    }
+    found = {"bridge" if name == "default" else name: each or {} for name, each in settings.items()}
+    if not mode.startswith(joined.JOINED):
+        found.setdefault(mode, {})
+    return {"EndpointsConfig": found}
 
 
 def endpoint(network: str, settings: dict[str, Any]) -> EndpointRequest:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from dockerd.containers import endpoint_request, joined
+from dockerd.containers import endpoint_request
 from dockerd.containers.model import Container
 from dockerd.networks.controller import NetworkController
 from wire.errors import NotFound
@@ -26,9 +26,7 @@ def of(container: Container, networks: NetworkController) -> dict[str, Any]:
     attachment = networks.attachment(container.container_id) if container.running else None
     settings = endpoint_request.endpoints(container)
     if attachment is None:
-        mode = joined.network_mode(container.host)
-        names = dict.fromkeys([*(() if mode.startswith(joined.JOINED) else (mode,)), *settings])
-        for name in names:
+        for name in settings:
             # A name that no network has fails at start, as in Docker.
             with contextlib.suppress(NotFound):
                 network = networks.inspect(name).network

@@ -215,17 +215,18 @@ class Sandboxes:
         """The same from its endpoints."""
         first = endpoints[0]
         shown = tuple(each for each in endpoints if each.network_id)
+        ports: dict[str, list[dict[str, str]] | None] = {}
+        for record in shown:
+            if record.driver == "bridge":
+                for key, value in summary(record.exposed, record.ports).items():
+                    # Published on one network, the port is merely exposed on the others.
+                    ports[key] = value or ports.get(key)
         return Attachment(
             container_id=first.container_id,
             sandbox_id=first.sandbox_id,
             netns_path=first.netns_path or None,
             endpoints=shown,
-            ports={
-                key: value
-                for record in shown
-                if record.driver == "bridge"
-                for key, value in summary(record.exposed, record.ports).items()
-            },
+            ports=ports,
         )
 
     # -- reconciling
