@@ -21,6 +21,8 @@ class Saver:
 
     async def names(self, references: Sequence[str]) -> list[str]:
         """The full names of what shall be saved; raises NotFound, InvalidArgument."""
+        if not references:
+            raise InvalidArgument("names of images to save are missing")
         names = []
         for each in references:
             image = await self._store.find(each)
