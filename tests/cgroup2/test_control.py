@@ -7,7 +7,6 @@ import os
 import time
 from pathlib import Path
 
-import pytest
 from tests.cgroup2.conftest import ROOT, Group
 from tests.runtime.conftest import Box, alive, mount
 
@@ -130,12 +129,8 @@ def test_statistics(box: Box, group: Group) -> None:
     while int(group["memory.current"]) < 8_000_000:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    result = box.call("events", "--stats", box.name)
-    if "not implemented" in result.err:
-        pytest.skip("the events command is not there yet")
-    assert result.code == 0, result
-    data = json.loads(result.out)["data"]
-    assert data["pids"]["current"] == int(group["pids.current"]) == 2
+    data = json.loads(box.ok("events", "--stats", box.name).out)["data"]
+    assert data["pids"]["current"] == int(group["pids.current"]) > 0
     assert data["pids"]["limit"] == 20
     assert data["memory"]["usage"]["limit"] == 64 << 20
     assert 8_000_000 <= data["memory"]["usage"]["usage"] <= 64 << 20

@@ -46,7 +46,7 @@ def test_a_total_below_the_memory_is_refused(box: Box, group: Group) -> None:
     box.write()
     result = box.call("create", "--bundle", str(box.bundle), box.name)
     assert result.code == 1
-    assert "smaller than" in result.err
+    assert "memory+swap limit" in result.err
     assert not group.path.exists()
 
 
