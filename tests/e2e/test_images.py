@@ -93,6 +93,24 @@ def test_pull_of_what_is_not_there(stack: Stack, registry: Registry) -> None:
     assert stack.docker("images", "-q", f"{registry.address}/nope") == ""
 
 
+def test_push(stack: Stack, registry: Registry) -> None:
+    name = f"{registry.address}/pushed"
+    stack.docker("tag", "busybox", f"{name}:one")
+    stack.docker("tag", "busybox", f"{name}:two")
+    out = stack.docker("push", f"{name}:one")
+    assert f"The push refers to repository [{name}]" in out
+    assert "Pushed" in out
+    assert "one: digest: sha256:" in out
+    again = stack.docker("push", "--all-tags", name)
+    assert "Layer already exists" in again
+    assert "two: digest: sha256:" in again
+    stack.docker("rmi", f"{name}:one", f"{name}:two")
+    assert stack.docker("run", "--rm", f"{name}:two", "echo", "pulled").endswith("pulled")
+    missing = stack.fails("push", f"{registry.address}/nope")
+    assert f"An image does not exist locally with the tag: {registry.address}/nope" in missing
+    stack.docker("rmi", f"{name}:two")
+
+
 def test_whiteouts_and_opaque_directories(stack: Stack) -> None:
     layers = [
         busybox_layer(),

@@ -29,7 +29,7 @@ from wire.errors import EngineError
 
 _NOT_BUILT = (
     "/build", "/build/cancel", "/build/prune", "/session", "/grpc", "/commit", "/auth", "/images/search",
-    "/containers/{reference}/attach/ws", "/images/{reference:path}/push",
+    "/containers/{reference}/attach/ws",
     "/distribution/{reference:path}/json",
 )  # fmt: skip
 

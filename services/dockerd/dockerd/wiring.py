@@ -61,7 +61,9 @@ from dockerd.images.list import Lister as ImageLister
 from dockerd.images.load import Loader
 from dockerd.images.prune import Pruner as ImagePruner
 from dockerd.images.pull import Puller
+from dockerd.images.push import Pusher
 from dockerd.images.registries import RegistryHosts, parse_settings
+from dockerd.images.remote import Remotes
 from dockerd.images.remove import Remover as ImageRemover
 from dockerd.images.save import Saver
 from dockerd.images.store import ImageStore
@@ -246,6 +248,7 @@ def _assemble(
         on_exec_exit=_first(probes.exited, execs.exited),
         on_reconcile=_both(probes.reconcile, execs.reconcile),
     )
+    remotes = Remotes(transfers, registries)
     waits = Waits(store, kept, tombstones)
     image_remover = ImageRemover(images, events)
     scratch = _scratch(config.data_root)
@@ -286,7 +289,8 @@ def _assemble(
         image_inspector=ImageInspector(images),
         image_remover=image_remover,
         image_pruner=ImagePruner(images, image_remover),
-        puller=Puller(transfers, events, registries),
+        puller=Puller(remotes, events),
+        pusher=Pusher(images, remotes, events),
         loader=Loader(transfers, events, scratch),
         saver=Saver(images, transfers),
         tagger=Tagger(images, events),

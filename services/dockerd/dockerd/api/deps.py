@@ -36,6 +36,7 @@ from dockerd.images.list import Lister as ImageLister
 from dockerd.images.load import Loader
 from dockerd.images.prune import Pruner as ImagePruner
 from dockerd.images.pull import Puller
+from dockerd.images.push import Pusher
 from dockerd.images.remove import Remover as ImageRemover
 from dockerd.images.save import Saver
 from dockerd.images.tag import Tagger
@@ -75,6 +76,7 @@ class Services:
     image_remover: ImageRemover
     image_pruner: ImagePruner
     puller: Puller
+    pusher: Pusher
     loader: Loader
     saver: Saver
     tagger: Tagger
@@ -121,6 +123,7 @@ ImageInspect = Annotated[ImageInspector, _service("image_inspector")]
 ImageRemove = Annotated[ImageRemover, _service("image_remover")]
 ImagePrune = Annotated[ImagePruner, _service("image_pruner")]
 Pull = Annotated[Puller, _service("puller")]
+Push = Annotated[Pusher, _service("pusher")]
 Load = Annotated[Loader, _service("loader")]
 Save = Annotated[Saver, _service("saver")]
 Tag = Annotated[Tagger, _service("tagger")]

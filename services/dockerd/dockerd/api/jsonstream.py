@@ -36,6 +36,11 @@ async def begun(source: AsyncIterator[Mapping[str, Any]]) -> StreamingResponse:
     return StreamingResponse(rest(), media_type=_TYPE)
 
 
+def at_once(source: AsyncIterator[Mapping[str, Any]]) -> StreamingResponse:
+    """An answer that begins with the first object: every failure is in the stream."""
+    return StreamingResponse(_lines(source), media_type=_TYPE)
+
+
 def while_reading(source: AsyncIterator[Mapping[str, Any]]) -> WhileReading:
     """An answer whose source still reads the request's body: every failure is in the stream."""
     return WhileReading(_lines(source), media_type=_TYPE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wire.errors import Conflict, InvalidArgument, NotFound
+from wire.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
 
 
 class ImageNotFound(NotFound):
@@ -27,6 +27,20 @@ class PullDenied(NotFound):
             f"pull access denied for {name}, repository does not exist or may require 'docker login': denied:"
             " requested access to the resource is denied"
         )
+
+
+class PushDenied(PermissionDenied):
+    """The registry does not take it from this user."""
+
+    def __init__(self) -> None:
+        super().__init__("denied: requested access to the resource is denied")
+
+
+class NotHere(NotFound):
+    """There is nothing to push."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"An image does not exist locally with the tag: {name}")
 
 
 class PlatformUnsupported(InvalidArgument):

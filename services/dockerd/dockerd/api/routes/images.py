@@ -16,6 +16,7 @@ from dockerd.api.deps import (
     ImageRemove,
     Load,
     Pull,
+    Push,
     Save,
     Tag,
 )
@@ -107,6 +108,14 @@ async def tag(reference: str, request: Request, tagger: Tag) -> Response:
     """`docker tag`."""
     await tagger.tag(reference, params.text(request, "repo"), params.text(request, "tag"))
     return Response(status_code=201)
+
+
+@router.post("/images/{reference:path}/push")
+async def push(reference: str, request: Request, pusher: Push) -> Response:
+    """`docker push`."""
+    tag = params.text(request, "tag")
+    parse(f"{reference}:{tag}" if tag else reference)
+    return jsonstream.at_once(pusher.push(reference, tag, params.registry_auth(request)))
 
 
 @router.delete("/images/{reference:path}")
