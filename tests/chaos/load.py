@@ -171,7 +171,10 @@ class Load:
         for number in range(6):
             terminal.send(f"echo an''swer{number}\n")
             # Without the newline: the CLI may not have set its own terminal yet.
-            terminal.expect(f"answer{number}\r", timeout=_PATIENCE)
+            try:
+                terminal.expect(f"answer{number}\r", timeout=_PATIENCE)
+            except AssertionError as error:
+                raise AssertionError(f"{name}: {error}: {self._story(name)}") from None
             time.sleep(chance.random() / 2)
         terminal.send(f"exit {code}\n")
         try:
