@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from tests.support.images import docker_archive, layer
 from tests.support.stack import Stack
@@ -52,3 +53,49 @@ def test_image_prune(stack: Stack) -> None:
     assert "untagged: pruned:1" in out
     assert stack.docker("images", "-q", "busybox") != ""
     stack.docker("rm", used)
+
+
+def test_system_df_measures(stack: Stack) -> None:
+    script = "head -c 100000 /dev/zero >/v/file; ln /v/file /v/again; head -c 5000 /dev/zero >/own"
+    stack.docker("run", "--name", "writer", "-v", "measured:/v", "busybox", "sh", "-c", script)
+    _, found = stack.request("GET", "/system/df")
+    (volume,) = found["Volumes"]
+    assert volume["UsageData"] == {"Size": 100_000, "RefCount": 1}
+    (container,) = found["Containers"]
+    assert container["SizeRw"] >= 5000
+    (image,) = [each for each in found["Images"] if "busybox:latest" in each["RepoTags"]]
+    assert container["SizeRootFs"] == container["SizeRw"] + image["Size"]
+    assert image["Containers"] == 1
+    status, only = stack.request("GET", "/system/df?type=volume")
+    assert (status, set(only)) == (200, {"Volumes"})
+    assert stack.request("GET", "/system/df?type=foo")[0] == 400
+    stack.docker("rm", "writer")
+    assert "100kB" in stack.docker("volume", "prune", "-af")
+
+
+def test_shared_layers_count_once(stack: Stack) -> None:
+    base = layer({"base": b"x" * 5000})
+    for number in (b"1", b"2"):
+        name = f"sharing:{number.decode()}"
+        stack.docker("load", stdin=docker_archive(name, [base, layer({"own": number})]))
+    _, found = stack.request("GET", "/system/df?type=image")
+    ours = [each for each in found["Images"] if each["RepoTags"][0].startswith("sharing:")]
+    assert ours[0]["SharedSize"] == ours[1]["SharedSize"] > 0
+    assert found["LayersSize"] < sum(each["Size"] for each in found["Images"])
+    stack.docker("rmi", "sharing:1", "sharing:2")
+
+
+def test_events_are_remembered_over_a_restart(stack: Stack) -> None:
+    name = stack.docker("run", "-d", "busybox", "sleep", "99")
+    stack.kill("dockerd")
+    words = (
+        "events",
+        "--since",
+        "60s",
+        "--until",
+        f"{time.time():.6f}",
+        "--filter",
+        f"container={name}",
+    )
+    actions = stack.docker(*words, "--format", "{{.Action}}").split()
+    assert actions[:2] == ["create", "start"]

@@ -183,7 +183,8 @@ def _assemble(
 ) -> _Daemon:
     """Everything above containerd and the networks; what needs closing is pushed onto the stack."""
     tasks = Tasks(containerd)
-    events = EventBus()
+    events = EventBus(os.path.join(config.data_root, "events.jsonl"))
+    stack.callback(events.close)
     images = ImageStore(containerd)
     transfers = Transfers(containerd)
     registry_settings = parse_settings(config.registry_mirrors, config.insecure_registries)
@@ -276,7 +277,7 @@ def _assemble(
         remover=remover,
         pruner=Pruner(store, rootfs, remover),
         lister=lister,
-        inspector=Inspector(store, networks, rootfs, execs.running_in),
+        inspector=Inspector(store, networks, rootfs, images, execs.running_in),
         processes=ProcessLister(store, tasks, announcer),
         logs=LogReader(store),
         stats=StatsReader(store),

@@ -9,6 +9,7 @@ from dockerd.containers import network_settings
 from dockerd.containers.model import Container
 from dockerd.containers.rootfs import RootFilesystems
 from dockerd.containers.store import ContainerStore
+from dockerd.images.store import ImageStore
 from dockerd.networks.controller import NetworkController
 from dockerd.spec.mounts import MASKED, READ_ONLY
 
@@ -21,12 +22,14 @@ class Inspector:
         store: ContainerStore,
         networks: NetworkController,
         rootfs: RootFilesystems,
+        images: ImageStore,
         execs_of: Callable[[str], list[str]],
     ) -> None:
         """``execs_of`` gives the ids of the execs that run in a container."""
         self._store = store
         self._networks = networks
         self._rootfs = rootfs
+        self._images = images
         self._execs_of = execs_of
 
     async def inspect(self, reference: str, *, sized: bool) -> dict[str, Any]:
@@ -58,7 +61,7 @@ class Inspector:
             "NetworkSettings": network_settings.of(container, self._networks),
         }
         if sized:
-            found["SizeRw"] = found["SizeRootFs"] = await self._rootfs.size(container)
+            found |= await self._rootfs.sizes(container, self._images)
         return found
 
     async def _layers(self, container: Container) -> dict[str, str] | None:

@@ -76,7 +76,7 @@ class Lister:
             "Mounts": [mount_of(point) for point in container.mounts],
         }
         if sized:
-            found["SizeRw"] = found["SizeRootFs"] = await self._rootfs.size(container)
+            found |= await self._rootfs.sizes(container, self._images)
         return found
 
     def _window(self, wanted: Filters) -> list[Container]:

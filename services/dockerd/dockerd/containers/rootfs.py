@@ -8,8 +8,9 @@ from typing import Final
 
 from dockerd.containerd_client.tasks import Mount, Tasks
 from dockerd.containers.model import Container
+from dockerd.images.store import ImageStore
 from dockerd.linux import mounts as linux_mounts
-from wire.errors import EngineError
+from wire.errors import EngineError, NotFound
 
 _MOUNT_TRIES: Final = 20
 
@@ -85,6 +86,15 @@ class RootFilesystems:
                 if key in found:
                     found[key] = value
         return found["lowerdir"].split(":"), found["upperdir"], found["workdir"]
+
+    async def sizes(self, container: Container, images: ImageStore) -> dict[str, int]:
+        """SizeRw and SizeRootFs: the bytes of its writable layer, and those together with its image's."""
+        own = await self.size(container)
+        try:
+            below = (await images.find(container.image)).size
+        except NotFound:
+            below = 0
+        return {"SizeRw": own, "SizeRootFs": own + below}
 
     async def size(self, container: Container) -> int:
         """The bytes of its writable layer."""

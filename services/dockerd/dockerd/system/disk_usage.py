@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Collection
+from typing import Any, Final
 
 from dockerd.containers.list import Lister
 from dockerd.containers.store import ContainerStore
 from dockerd.images.list import summary
 from dockerd.images.store import ImageStore
 from dockerd.volumes.service import VolumeService
+from wire.errors import InvalidArgument
+
+_KINDS: Final = frozenset({"container", "image", "volume", "build-cache"})
 
 
 class DiskUsage:
@@ -26,14 +31,35 @@ class DiskUsage:
         self._images = images
         self._volumes = volumes
 
-    async def measure(self) -> dict[str, Any]:
-        """GET /system/df."""
+    async def measure(self, kinds: Collection[str]) -> dict[str, Any]:
+        """GET /system/df, for some kinds of objects or, without any, for all; raises InvalidArgument."""
+        for kind in kinds:
+            if kind not in _KINDS:
+                raise InvalidArgument(f"unknown object type: {kind}")
+        wanted = frozenset(kinds) or _KINDS
+        found: dict[str, Any] = {}
+        if "image" in wanted:
+            found |= await self._image_usage()
+        if "container" in wanted:
+            found["Containers"] = [
+                await self._lister.summary(each, sized=True) for each in self._containers
+            ]
+        if "volume" in wanted:
+            found["Volumes"] = await self._volumes.usage()
+        if "build-cache" in wanted:
+            found["BuildCache"] = []
+        return found
+
+    async def _image_usage(self) -> dict[str, Any]:
         images = await self._images.list()
-        used = [container.image for container in self._containers]
-        return {
-            "LayersSize": sum(image.size for image in images),
-            "Images": [summary(image, used.count(image.image_id)) for image in images],
-            "Containers": [await self._lister.summary(each) for each in self._containers],
-            "Volumes": self._volumes.usage(),
-            "BuildCache": [],
-        }
+        used = Counter(container.image for container in self._containers)
+        layers = {layer["digest"]: int(layer["size"]) for image in images for layer in image.layers}
+        holders = Counter(
+            digest for image in images for digest in {layer["digest"] for layer in image.layers}
+        )
+        entries = []
+        for image in images:
+            digests = {layer["digest"] for layer in image.layers}
+            shared = sum(layers[digest] for digest in digests if holders[digest] > 1)
+            entries.append({**summary(image, used[image.image_id]), "SharedSize": shared})
+        return {"LayersSize": sum(layers.values()), "Images": entries}

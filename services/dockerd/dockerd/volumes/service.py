@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
 from dockerd.events.bus import EventBus
 from dockerd.filters import Filters
+from dockerd.tree.usage import size_of
 from dockerd.volumes.store import ANONYMOUS_LABEL, Volume, VolumeStore
 from wire.errors import InvalidArgument
 
@@ -61,11 +63,11 @@ class VolumeService:
         self._store.remove(name, self._users_of(name))
         self._say("destroy", name)
 
-    def prune(self, wanted: Filters) -> tuple[list[str], int]:
+    async def prune(self, wanted: Filters) -> tuple[list[str], int]:
         """Remove unused volumes, anonymous ones or with the filter ``all`` every one; names and bytes."""
         wanted.check(_PRUNE_FILTERS)
         everything = wanted.boolean("all")
-        removed = []
+        removed, freed = [], 0
         for volume in self._store.list():
             if self._users_of(volume.name):
                 continue
@@ -73,17 +75,28 @@ class VolumeService:
                 continue
             if not (wanted.labels(volume.labels) and wanted.without_labels(volume.labels)):
                 continue
+            size = await self._size(volume)
+            if self._users_of(volume.name):
+                # A container was made with it while we measured.
+                continue
             self._store.remove(volume.name, set())
             self._say("destroy", volume.name)
             removed.append(volume.name)
-        return removed, 0
+            freed += size
+        return removed, freed
 
-    def usage(self) -> list[dict[str, Any]]:
+    async def _size(self, volume: Volume) -> int:
+        return await asyncio.to_thread(size_of, self._store.path(volume.name))
+
+    async def usage(self) -> list[dict[str, Any]]:
         """The Volumes of GET /system/df."""
         return [
             {
                 **self.view(volume),
-                "UsageData": {"Size": -1, "RefCount": len(self._users_of(volume.name))},
+                "UsageData": {
+                    "Size": await self._size(volume),
+                    "RefCount": len(self._users_of(volume.name)),
+                },
             }
             for volume in self._store.list()
         ]

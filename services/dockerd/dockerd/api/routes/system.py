@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from dockerd.api.deps import System, Usage
@@ -23,6 +23,6 @@ async def info(system: System) -> JSONResponse:
 
 
 @router.get("/system/df")
-async def disk_usage(usage: Usage) -> JSONResponse:
+async def disk_usage(request: Request, usage: Usage) -> JSONResponse:
     """What takes space."""
-    return JSONResponse(await usage.measure())
+    return JSONResponse(await usage.measure(request.query_params.getlist("type")))

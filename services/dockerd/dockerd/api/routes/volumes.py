@@ -26,7 +26,7 @@ async def create(request: Request, volumes: Volumes) -> JSONResponse:
 @router.post("/volumes/prune")
 async def prune(request: Request, volumes: Volumes) -> JSONResponse:
     """`docker volume prune`."""
-    removed, size = volumes.prune(params.filters(request))
+    removed, size = await volumes.prune(params.filters(request))
     return JSONResponse({"VolumesDeleted": removed, "SpaceReclaimed": size})
 
 
