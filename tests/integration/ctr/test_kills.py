@@ -176,7 +176,7 @@ def test_killed_at_every_step(operations: dict[str, Operation], name: str) -> No
     for number in range(1, _steps(operation) + 1):
         try:
             _killed_at(operation, number)
-        except AssertionError as error:
+        except Exception as error:
             raise AssertionError(f"killed at step {number}") from error
 
 
