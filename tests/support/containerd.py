@@ -214,8 +214,8 @@ def running_containerd(
 ) -> Iterator[Containerd]:
     """A daemon below ``root``, and nothing of it in the end: no mount, no process, no socket."""
     containerd = Containerd(root, environment, program=program)
-    containerd.start()
     try:
+        containerd.start()
         yield containerd
         containerd.empty()
     finally:
