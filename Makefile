@@ -115,7 +115,7 @@ $(TOOLS)/usr/bin/nerdctl:
 
 test-deps: deps ## Install what the tests need besides (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
-	have busybox busybox-static; have skopeo skopeo; have ps procps; have nsenter util-linux; have curl curl; have openssl openssl; \
+	have busybox busybox-static; have skopeo skopeo; have ps procps; have nsenter util-linux; have curl curl; have openssl openssl; have strace strace; \
 	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
 	@# Only their programs: as installed packages they would start services of their own.
 	@need() { command -v "$$1" >/dev/null && return; mkdir -p $(TOOLS) && cd $(TOOLS) || exit; \

@@ -4,15 +4,22 @@ mkdir is done for the container with `-<metadata>` behind the name; chmod, fchmo
 else goes on. A program of its own, copied to where runc's tests look for theirs.
 """
 
-import argparse
-import array
-import errno
-import fcntl
-import json
 import os
 import socket
-import struct
-import threading
+import sys
+
+# The caller does not wait for us: the socket must be there at once, and slow imports come behind it.
+LISTENER = socket.socket(socket.AF_UNIX)
+LISTENER.bind(next(word.split("=", 1)[1] for word in sys.argv if word.startswith("-socketfile=")))
+LISTENER.listen()
+
+import argparse  # noqa: E402
+import array  # noqa: E402
+import errno  # noqa: E402
+import fcntl  # noqa: E402
+import json  # noqa: E402
+import struct  # noqa: E402
+import threading  # noqa: E402
 
 # struct seccomp_notif { u64 id; u32 pid, flags; struct { int nr; u32 arch; u64 ip, args[6]; } data; }
 NOTIFICATION = struct.Struct("=QIIiIQ6Q")
@@ -67,13 +74,10 @@ def main() -> None:
     parser.add_argument("-socketfile", required=True)
     parser.add_argument("-pid-file", dest="pid_file", default="")
     options = parser.parse_args()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(options.socketfile)
-    listener.listen()
     with open(options.pid_file, "w") as file:
         file.write(str(os.getpid()))
     while True:
-        connection, _ = listener.accept()
+        connection, _ = LISTENER.accept()
         with connection:
             message, ancillary, _, _ = connection.recvmsg(65536, socket.CMSG_SPACE(16))
         descriptors = array.array("i")

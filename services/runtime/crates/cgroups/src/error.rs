@@ -32,7 +32,8 @@ impl Error {
 
 impl std::fmt::Display for Error {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.source.raw_os_error().is_none() && self.source.get_ref().is_none() {
+        let refused = matches!(self.source.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported);
+        if refused && self.source.raw_os_error().is_none() && self.source.get_ref().is_none() {
             return formatter.write_str(&self.what);
         }
         write!(formatter, "{}: {}", self.what, self.source)

@@ -193,7 +193,7 @@ impl Manager {
     /// # Errors
     /// Names the directory, or systemd's refusal.
     pub fn receive(&mut self, pid: i32, resources: &spec::Resources) -> Result<()> {
-        if let Some(scope) = &self.scope {
+        if let Some(scope) = &mut self.scope {
             scope.start(pid, resources, self.unified)?;
             for group in &self.groups {
                 self.make(group)?;

@@ -1,60 +1,20 @@
-//! Checkpoint and restore, done by the `criu` program.
+//! Checkpoint and restore need CRIU, which this runtime does not drive yet: it says which of the two is missing.
 
 use crate::error::{describe, Error, Kind, Result};
-use crate::lifecycle::create::Options;
-use crate::state::{Container, Store};
 use std::path::{Path, PathBuf};
 
-/// The folders of a checkpoint.
-pub struct Images {
-    /// The images.
-    pub path: PathBuf,
-    /// CRIU's log; the images' folder if it is not given.
-    pub work: Option<PathBuf>,
-}
-
-/// Freeze a container into images.
-///
-/// # Errors
-/// Without CRIU, one that says so.
-pub fn checkpoint(
-    store: &Store,
-    id: &str,
-    program: &Path,
-    _images: &Images,
-    _words: &[String],
-    _pre_dump: bool,
-    _leave_running: bool,
-) -> Result<()> {
-    store.load(id)?;
-    find(program)?;
-    Err(Error::internal("checkpoint is not built yet"))
-}
-
-/// Make a container from images.
-///
-/// # Errors
-/// Without CRIU, one that says so.
-pub fn restore(
-    _store: &Store,
-    _options: &Options,
-    program: &Path,
-    _images: &Images,
-    _words: &[String],
-) -> Result<Container> {
-    find(program)?;
-    Err(Error::internal("restore is not built yet"))
-}
-
-/// Whether CRIU is there.
+/// The error that a caller of `checkpoint` or `restore` gets.
 #[must_use]
-pub fn available(program: &Path) -> bool {
-    find(program).is_ok()
+pub fn refusal(verb: &str, program: &Path) -> Error {
+    match find(program) {
+        Ok(_) => Error::new(Kind::Internal, format!("{verb}: CRIU is there, but is not supported by this runtime yet")),
+        Err(error) => Error::new(Kind::Internal, format!("{verb}: {error}")),
+    }
 }
 
 fn find(program: &Path) -> Result<PathBuf> {
     let missing = |cause: &str| {
-        Error::new(Kind::Internal, format!("checkpoint and restore need criu: {}: {cause}", program.display()))
+        Error::new(Kind::Internal, format!("criu is needed and is not there: {}: {cause}", program.display()))
     };
     if program.components().count() > 1 {
         return std::fs::metadata(program).map(|_| program.into()).map_err(|error| missing(&describe(&error)));

@@ -49,6 +49,10 @@ fn run_one(hook: &Hook, state: &State, document: &[u8]) -> std::result::Result<(
         file.map(Stdio::from).map_err(|error| format!("annotation {key}: {path}: {}", describe(&error)))
     };
     command.stdin(Stdio::piped()).stdout(output("run.oci.hooks.stdout")?).stderr(output("run.oci.hooks.stderr")?);
+    if hook.timeout.is_some() {
+        // So that what it has started ends with it.
+        command.process_group(0);
+    }
     let mut child = command.spawn().map_err(|error| describe(&error))?;
     if let Some(mut input) = child.stdin.take() {
         // A hook need not read its input.
@@ -59,7 +63,7 @@ fn run_one(hook: &Hook, state: &State, document: &[u8]) -> std::result::Result<(
         let limit = i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
         if !sys::fs::wait_readable_for(pidfd.as_fd(), limit).map_err(|error| describe(&error))? {
             // It may have ended in this moment.
-            let _ = child.kill();
+            let _ = sys::process::kill(-(child.id() as i32), sys::process::SIGKILL);
             let _ = child.wait();
             return Err(format!("timed out after {seconds} s"));
         }

@@ -163,6 +163,21 @@ pub(crate) fn user_namespace(uids: &[IdMapping], gids: &[IdMapping]) -> Result<O
     }
 }
 
+/// Ranges of an ordinary user (/etc/subuid) are mapped by a program with the right to do so.
+fn map_by_helper(program: &str, pid: i32, mappings: &[IdMapping]) -> Result<()> {
+    let numbers =
+        mappings.iter().flat_map(|each| [each.container_id, each.host_id, each.size]).map(|each| each.to_string());
+    let done = std::process::Command::new(program)
+        .arg(pid.to_string())
+        .args(numbers)
+        .output()
+        .context(|| format!("run {program}, which maps ids for an ordinary user"))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{program}: {}", String::from_utf8_lossy(&done.stderr).trim())))
+}
+
 /// Write the id maps of a child's user namespace.
 pub(crate) fn map_ids(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
     let lines = |mappings: &[IdMapping]| {
@@ -171,7 +186,13 @@ pub(crate) fn map_ids(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Resul
             .map(|each| format!("{} {} {}\n", each.container_id, each.host_id, each.size))
             .collect::<String>()
     };
+    let alone = |mappings: &[IdMapping], id: u32| matches!(mappings, [each] if each.host_id == id && each.size == 1);
     if sys::process::effective_uid() != 0 {
+        let own = alone(uids, sys::process::effective_uid()) && alone(gids, sys::process::effective_gid());
+        if !own {
+            map_by_helper("newgidmap", pid, gids)?;
+            return map_by_helper("newuidmap", pid, uids);
+        }
         fs::write(format!("/proc/{pid}/setgroups"), "deny").during("deny setgroups in the user namespace")?;
     }
     for (file, mappings) in [("gid_map", gids), ("uid_map", uids)] {

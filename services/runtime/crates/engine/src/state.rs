@@ -207,6 +207,9 @@ impl Container {
     /// Where it is in its life.
     #[must_use]
     pub fn status(&self) -> Status {
+        if self.record.pid == 0 {
+            return Status::Creating;
+        }
         if !self.alive() {
             return Status::Stopped;
         }

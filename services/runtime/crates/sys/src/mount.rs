@@ -245,8 +245,12 @@ pub fn unmount(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Those of pivot_root(2) and umount2(2).
 pub fn pivot_into_cwd() -> io::Result<()> {
+    let old = crate::openat2::open(Path::new("/"), libc::O_PATH | libc::O_DIRECTORY, 0)?;
     // SAFETY: static C strings. Old and new root may be the same directory: the old one ends on top (pivot_root(2)).
     check(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) })?;
+    // The current directory is still the new root, whose propagation is not ours to change.
+    crate::fs::change_directory(&old)?;
+    drop(old);
     // Otherwise unmounting would propagate to the host.
     // SAFETY: static C strings and null pointers.
     check_int(unsafe {

@@ -18,6 +18,8 @@ pub(crate) struct Scope {
     subgroup: Option<String>,
     properties: Properties,
     user: bool,
+    /// Whether there is something to stop.
+    started: bool,
 }
 
 impl Scope {
@@ -64,6 +66,7 @@ impl Scope {
             subgroup: request.annotations.get("run.oci.systemd.subgroup").filter(|name| !name.is_empty()).cloned(),
             properties: annotated(request.annotations)?,
             user,
+            started: false,
         })
     }
 
@@ -76,6 +79,7 @@ impl Scope {
             subgroup: None,
             properties: Properties::new(),
             user: sys::process::effective_uid() != 0,
+            started: true,
         }
     }
 
@@ -114,7 +118,7 @@ impl Scope {
     ///
     /// # Errors
     /// Those of D-Bus, and systemd's refusal.
-    pub(crate) fn start(&self, pid: i32, resources: &Resources, unified: bool) -> Result<()> {
+    pub(crate) fn start(&mut self, pid: i32, resources: &Resources, unified: bool) -> Result<()> {
         let mut properties = vec![
             ("Description".to_string(), Value::Text(self.description.clone())),
             ("DefaultDependencies".into(), Value::Bool(false)),
@@ -150,6 +154,7 @@ impl Scope {
         }
         let job =
             answer.map_err(|refusal| Error::unsupported(format!("{}: {}", self.doing("start"), refusal.message)))?;
+        self.started = true;
         self.await_job(&mut connection, &job, "start")
     }
 
@@ -174,6 +179,9 @@ impl Scope {
     /// # Errors
     /// Those of D-Bus.
     pub(crate) fn stop(&self) -> Result<()> {
+        if !self.started {
+            return Ok(());
+        }
         let mut connection = self.connect()?;
         self.manage(&mut connection, "Subscribe", Body::default())?;
         let body = Body::default().text(&self.unit).text("replace");

@@ -24,7 +24,6 @@ use engine::{Error, Kind, Result};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// The exit code of a verb that did its work.
 pub(crate) type Outcome = Result<i32>;
@@ -89,12 +88,11 @@ fn print_line(value: &impl Serialize) -> Outcome {
 pub(crate) fn version() -> Outcome {
     // The last line is crun's, where callers look for what is built in.
     print(&format!(
-        "{} version {}\ncommit: {}\nspec: {}\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF{}\n",
+        "{} version {}\ncommit: {}\nspec: {}\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF\n",
         crate::program(),
         env!("CARGO_PKG_VERSION"),
         option_env!("DOCKYARD_COMMIT").unwrap_or("unknown"),
         ::spec::VERSION,
-        if engine::criu::available(&PathBuf::from("criu")) { " +CRIU" } else { "" }
     ))
 }
 

@@ -1,12 +1,10 @@
-//! `restore`: a container from a checkpoint, through CRIU.
+//! `restore`: a container from a checkpoint. Its flags are read, and it is refused: see `engine::criu`.
 
-use super::checkpoint::{images, passed, IMAGES, WORK};
-use super::create::{options, BUNDLE, CONFIG, CONSOLE, NO_PIVOT, PID_FILE};
+use super::checkpoint::{IMAGES, WORK};
+use super::create::{BUNDLE, CONFIG, CONSOLE, NO_PIVOT, PID_FILE};
 use super::{Command, Outcome};
 use crate::args::{switch, valued, Grammar, Parsed};
 use crate::session::Session;
-use crate::terminal;
-use engine::{criu, lifecycle};
 use std::collections::VecDeque;
 
 pub(super) static COMMAND: Command = Command { grammar: &GRAMMAR, run };
@@ -42,18 +40,8 @@ static GRAMMAR: Grammar = Grammar {
     ends_early: false,
 };
 
+/// Refused, with the reason.
 fn run(parsed: Parsed, _: VecDeque<String>, session: &Session) -> Outcome {
-    let options = options(&parsed, session)?;
-    let detach = parsed.on("detach")?;
-    let words = passed(&parsed, &["tcp-close", "lazy-pages"], &["lsm-profile", "lsm-mount-context", "network-lock"])?;
-    if !detach {
-        sys::process::block_signals();
-    }
-    let container = criu::restore(&session.store, &options, &session.criu, &images(&parsed), &words)?;
-    if detach {
-        return Ok(0);
-    }
-    let code = terminal::attend(container.state().pid, None)?;
-    lifecycle::delete(&session.store, &options.id, true)?;
-    Ok(code)
+    parsed.id()?;
+    Err(engine::criu::refusal("restore", &session.criu))
 }

@@ -65,7 +65,7 @@ fn read(source: &str) -> Result<Resources> {
         std::fs::read(source).map(|bytes| text = bytes)
     };
     read.map_err(|error| usage(format!("update: --resources {source}: {error}")))?;
-    serde_json::from_slice(&text).map_err(|error| usage(format!("update: --resources {source}: {error}")))
+    ::spec::read(&text).map_err(|error| usage(format!("update: --resources {source}: {error}")))
 }
 
 fn from_flags(parsed: &Parsed) -> Result<Resources> {

@@ -2,11 +2,11 @@
 
 use crate::error::{describe, Context, Error, Kind, Result};
 use crate::lsm::Label;
-use crate::rootfs::resolve;
 use seccomp::Program;
 use spec::Process;
 use std::ffi::CString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use sys::{identity as id, process};
 
@@ -51,10 +51,9 @@ pub(crate) fn complain(error: &Error) {
     let _ = writeln!(std::io::stderr(), "{}", error.message);
 }
 
-/// Find the program as the container's user sees it; the words are those that Docker's users know.
-pub(crate) fn find_program(process: &Process) -> Result<PathBuf> {
+/// Find the program as the container's user sees it from the working directory `here`; the words are those that Docker's users know.
+pub(crate) fn find_program(process: &Process, here: &OwnedFd) -> Result<PathBuf> {
     let name = &process.args[0];
-    let here = resolve::host_directory(Path::new("."))?;
     let executable = |path: &Path| -> std::result::Result<(), (Kind, String)> {
         let meta = fs::metadata(path).map_err(|error| {
             let kind = if error.kind() == std::io::ErrorKind::PermissionDenied {
@@ -67,7 +66,7 @@ pub(crate) fn find_program(process: &Process) -> Result<PathBuf> {
         if meta.is_dir() {
             return Err((Kind::CommandNotExecutable, "is a directory".into()));
         }
-        if sys::fs::may_execute(&here, path) {
+        if sys::fs::may_execute(here, path) {
             Ok(())
         } else {
             Err((Kind::CommandNotExecutable, "permission denied".into()))

@@ -79,11 +79,11 @@ pub(crate) fn become_process(
     if !early {
         sys::fs::change_directory(&directory).context(|| format!("change to directory {}", process.cwd))?;
     }
-    drop(directory);
     if !std::env::current_dir().is_ok_and(|found| found.is_absolute() && !found.starts_with("(unreachable)")) {
         return Err(Error::internal(format!("process.cwd: {} is outside of the container", process.cwd)));
     }
-    let path = find_program(process)?;
+    let path = find_program(process, &directory)?;
+    drop(directory);
     let strings = |list: &[String]| process::cstrings(list).during("process strings");
     let late = match late {
         // Who answers must know it before the runtime ends.

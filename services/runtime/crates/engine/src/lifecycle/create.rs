@@ -11,7 +11,7 @@ use crate::rootfs::Prepared;
 use crate::state::Listener;
 use crate::state::{self, Container, Record, Store};
 use crate::{config, hooks};
-use crate::{netdevices, notify, rdt, rootfs};
+use crate::{lock, netdevices, notify, rdt, rootfs};
 use cgroups::Driver;
 use spec::{Linux, Spec, Status};
 use std::collections::BTreeMap;
@@ -64,6 +64,8 @@ pub fn create(store: &Store, options: &Options) -> Result<Container> {
     };
     let (spec, text) = config::load(&path)?;
     let directory = store.claim(&options.id)?;
+    // Whoever wants to start or delete it waits until it is there. The child gives up its copy of the lock before it is ready.
+    let _lock = lock::directory(&directory)?;
     let mut made = Made { directory: Some(directory.clone()), cgroup: None, rdt: None, pid: None };
     state::keep_configuration(&directory, &text)?;
     let container = build(&spec, options, &bundle, &directory, &mut made)?;
@@ -168,8 +170,10 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
         owner: sys::process::effective_uid(),
     };
 
-    let mut prepared = Prepared::new(spec, bundle, &rootfs, plan.in_user_namespace())?;
-    if plan.in_user_namespace() {
+    // Who has no rights here has them in the new namespaces.
+    let for_others = plan.in_user_namespace() && privileged()?;
+    let mut prepared = Prepared::new(spec, bundle, &rootfs, for_others)?;
+    if for_others {
         prepared.devices = rootfs::prepare_devices(linux, &directory.join("devices"))?;
     }
     if let Some(folder) = notify::prepare(directory)? {
@@ -246,7 +250,9 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     }
     let resources = linux.resources.clone().unwrap_or_default();
     if outside {
-        cgroup.receive(pid, &resources).map_err(|error| explain_add(error, pid, &channel))?;
+        let received = cgroup.receive(pid, &resources);
+        made.cgroup = Some(cgroup.clone());
+        received.map_err(|error| explain_add(error, pid, &channel))?;
     }
     // The child builds its mounts meanwhile.
     cgroup.apply(&resources, true)?;
@@ -324,6 +330,12 @@ fn listener(spec: &Spec, linux: &Linux, filter: Option<&seccomp::Program>) -> Re
         (path, _) => path.into(),
     };
     Ok(Some(Listener { path: path.into(), metadata: profile.listener_metadata.clone() }))
+}
+
+/// Whether this process may mount for processes in other user namespaces.
+pub(crate) fn privileged() -> Result<bool> {
+    const SYS_ADMIN: u32 = 21;
+    Ok(sys::identity::permitted_capabilities().during("read capabilities")? >> SYS_ADMIN & 1 == 1)
 }
 
 /// Whether the process keeps the caller's supplementary groups (an annotation that podman sets).

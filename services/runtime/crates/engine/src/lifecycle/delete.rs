@@ -16,6 +16,11 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
         other => other?,
     };
     let lock = lock(&container)?;
+    // As it is now that its creation has ended; one that failed is gone.
+    let container = match store.load(id) {
+        Err(error) if error.kind == Kind::NotFound && force => return Ok(()),
+        other => other?,
+    };
     let status = container.status();
     if status != Status::Stopped {
         if !force && status != Status::Created {

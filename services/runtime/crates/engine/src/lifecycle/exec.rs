@@ -3,8 +3,9 @@
 use crate::error::{Context, Error, Kind, Result};
 use crate::init::join::Joiner;
 use crate::init::settle::Settings;
-use crate::lifecycle::create::keeps_groups;
-use crate::process::channel::{Child, Go, Parent};
+use crate::lifecycle::create::{keeps_groups, privileged};
+use crate::notes::debug;
+use crate::process::channel::{Child, Go, Parent, Report};
 use crate::process::parent;
 use crate::{state, Store};
 use seccomp::Program;
@@ -64,9 +65,13 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
     let (ours, theirs) = sys::socket::pair().during("create a socket pair")?;
     let channel = Parent(ours);
     let kinds = different_namespaces(container.record.pid)?;
-    if kinds & ns::CLONE_NEWPID != 0 {
+    // Who has no rights here has them in the container's user namespace: its pid namespace is joined from there, by a child
+    // whose own child then is in it.
+    let reborn = kinds & ns::CLONE_NEWUSER != 0 && kinds & ns::CLONE_NEWPID != 0 && !privileged()?;
+    if kinds & ns::CLONE_NEWPID != 0 && !reborn {
         ns::setns(&init, ns::CLONE_NEWPID).during("join the pid namespace")?;
     }
+    debug("nsexec container setup");
     let entrance = cgroup.entrance()?;
     match clone3(0, entrance.directory()).during("clone a process in the container's cgroup")? {
         Side::Child => {
@@ -75,7 +80,8 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
                 process: &options.process,
                 init: &init,
                 entrance: Some(entrance),
-                kinds: kinds & !ns::CLONE_NEWPID,
+                kinds: if reborn { kinds } else { kinds & !ns::CLONE_NEWPID },
+                reborn,
                 channel: Child(theirs),
                 console,
                 settings: Settings {
@@ -90,6 +96,7 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
         }
         Side::Parent { pid, pidfd } => {
             drop(theirs);
+            let (pid, pidfd) = if reborn { second_child(&channel, pid)? } else { (pid, pidfd) };
             let settle = || -> Result<()> {
                 channel.send(Go::Limited);
                 parent::await_ready(&channel, pid, &container, status)?;
@@ -107,6 +114,17 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
             }
             Ok((pid, pidfd))
         }
+    }
+}
+
+/// The process whose parent only led into the namespaces; that one is reaped.
+fn second_child(channel: &Parent, first: i32) -> Result<(i32, OwnedFd)> {
+    match channel.receive()? {
+        Report::Born(pid) => {
+            sys::process::wait(first, true).during("wait for a child")?;
+            Ok((pid, sys::process::open_pidfd(pid).during("open the process")?))
+        }
+        other => Err(parent::failure(other, first)),
     }
 }
 

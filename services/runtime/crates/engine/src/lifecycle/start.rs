@@ -17,6 +17,8 @@ use std::os::unix::fs::OpenOptionsExt;
 pub fn start(store: &Store, id: &str) -> Result<Option<Notice>> {
     let container = store.load(id)?;
     let _lock = lock(&container)?;
+    // As it is now that its creation has ended.
+    let container = store.load(id)?;
     match container.status() {
         Status::Created => {}
         Status::Stopped => return Err(Error::new(NotRunning, "cannot start a container that has stopped")),

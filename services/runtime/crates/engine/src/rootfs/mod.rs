@@ -35,6 +35,8 @@ pub(crate) struct Builder<'a> {
 pub(crate) struct Root {
     tree: OwnedFd,
     kernel: Vec<(PathBuf, OwnedFd)>,
+    /// What becomes read-only when everything below it is made.
+    protected: Vec<OwnedFd>,
 }
 
 impl Root {
@@ -65,7 +67,11 @@ impl Builder<'_> {
                 .ok_or_else(|| Error::config(format!("linux.rootfsPropagation: {word:?} is unknown")))?,
         };
         // A shared root would carry the container's mounts to the host; shared is restored after the pivot.
-        let first = if propagation & mount::MS_SHARED != 0 { mount::MS_SLAVE | mount::MS_REC } else { propagation };
+        let first = if propagation & (mount::MS_SHARED | mount::MS_UNBINDABLE) != 0 {
+            mount::MS_SLAVE | mount::MS_REC
+        } else {
+            propagation
+        };
         mount::set_propagation(Path::new("/"), first).during("set the propagation of /")?;
         let root = self.mount_root(propagation)?;
         let mut kernel = Vec::new();
@@ -94,10 +100,7 @@ impl Builder<'_> {
             // While the root may still be written. Where it fails, the change of directory says why.
             let _ = resolve::ensure(&root, Path::new(&process.cwd), resolve::Want::Directory);
         }
-        for tree in protected {
-            mount::set_attributes(&tree, mount::ATTR_RDONLY, 0, 0, None, false).during("make a tmpfs read-only")?;
-        }
-        Ok(Root { tree: root, kernel })
+        Ok(Root { tree: root, kernel, protected })
     }
 
     /// Mount the root file system over itself. The result is a descriptor of the mount, not of the directory below it.
@@ -123,6 +126,9 @@ impl Builder<'_> {
     pub(crate) fn enter(&self, root: Root, no_pivot: bool) -> Result<()> {
         let linux = self.spec.linux.as_ref().ok_or_else(|| Error::config("linux: is required"))?;
         finish::sysctls(linux)?;
+        for tree in &root.protected {
+            mount::set_attributes(tree, mount::ATTR_RDONLY, 0, 0, None, false).during("make a tmpfs read-only")?;
+        }
         finish::read_only_paths(&root, &linux.readonly_paths)?;
         finish::masked_paths(&root, &linux.masked_paths)?;
         if self.spec.root.as_ref().is_some_and(|root| root.readonly) {

@@ -56,8 +56,8 @@ const PROPAGATION: &[(&str, u64)] = &[
     ("runbindable", mount::MS_UNBINDABLE | mount::MS_REC),
 ];
 
-const SUPERBLOCK: &[&str] = &["sync", "dirsync", "lazytime", "mand", "iversion", "silent"];
-const NOTHING: &[&str] = &["async", "nomand", "nolazytime", "noiversion", "loud", "defaults"];
+const SUPERBLOCK: &[&str] = &["sync", "dirsync", "lazytime", "mand", "iversion"];
+const NOTHING: &[&str] = &["async", "nomand", "nolazytime", "noiversion", "loud", "silent", "defaults"];
 const REFUSED: &[&str] = &["move"];
 
 /// Every word that is understood, for `features`.

@@ -1,0 +1,365 @@
+"""The command line: every verb, its flags and its output, as callers of runc and crun use them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from tests.runtime.conftest import PARENT, Box, Result, alive
+
+VERBS = """checkpoint create delete events exec features kill list pause ps restore resume run spec start state
+ update""".split()
+
+
+def answers(box: Box, *words: str) -> str:
+    result = box.call(*words)
+    assert result.code == 0, result
+    return result.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_help(box: Box, verb: str) -> None:
+    text = answers(box, verb, "--help")
+    assert text.startswith(f"NAME:\n   dockyard-runtime {verb} - ")
+    assert verb in answers(box, "--help")
+
+
+def test_an_unknown_verb_has_none(box: Box) -> None:
+    assert "No help topic for 'foo'" in box.call("foo", "-h").err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--log-format", "odd", "list"], "log-format"),
+        (["--log-level", "odd", "list"], "log-level"),
+        (["--rootless", "odd", "list"], "--rootless"),
+        (["--cgroup-manager", "odd", "list"], "--cgroup-manager"),
+        (["list", "--format", "odd"], "format"),
+        (["list", "extra"], "extra"),
+        (["features", "extra"], "extra"),
+        (["events", "--interval", "soon", "x"], "--interval"),
+        (["update", "--memory", "much", "x"], "--memory"),
+        (["update", "--cpu-period", "x", "x"], "--cpu-period"),
+        (["update", "-r", "/no/such", "x"], "/no/such"),
+        (["kill", "x", "SIGODD"], "SIGODD"),
+        (["delete", "--regex", "("], "("),
+        (["run", "--preserve-fds", "x", "x"], "--preserve-fds"),
+        (["checkpoint"], "id"),
+        (["restore", "x"], "criu"),
+    ],
+)
+def test_bad_use_is_refused_by_name(box: Box, words: list[str], message: str) -> None:
+    result = subprocess.run(
+        [*box.argv()[:3], *words], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_checkpoint_says_what_is_missing(box: Box) -> None:
+    box.start("sleep", "100")
+    result = box.call("--criu", "/no/such/criu", "checkpoint", "--image-path", "/tmp/x", box.name)
+    assert result.code == 1
+    assert "criu is needed and is not there: /no/such/criu: no such file or directory" in result.err
+    assert box.state()["status"] == "running"
+
+
+def test_the_log_in_text_and_with_steps(box: Box) -> None:
+    box.process["args"] = ["true"]
+    box.write()
+    log = box.directory / "other.log"
+    argv = [*box.argv()[:3], "--log", str(log), "--debug"]
+    subprocess.run([*argv, "run", "--bundle", str(box.bundle), box.name], timeout=20, check=True)
+    text = log.read_text()
+    assert "level=debug" in text
+    assert "child process in init()" in text
+    subprocess.run([*argv, "state", "nobody"], timeout=20, check=False, capture_output=True)
+    assert 'level=error kind=not_found msg="container does not exist"' in log.read_text()
+
+
+def test_the_version_is_in_the_lines_that_callers_read(box: Box) -> None:
+    first, second, third, *_ = box.ok("--version").lines
+    assert first.startswith("dockyard-runtime version ")
+    assert second.startswith("commit: ")
+    assert third == "spec: 1.3.0"
+
+
+def test_features(box: Box) -> None:
+    found = json.loads(box.ok("features").out)
+    assert (found["ociVersionMin"], found["ociVersionMax"]) == ("1.0.0", "1.3.0")
+    assert len(found["hooks"]) == 6
+    assert {"rro", "remount", "ridmap", "tmpcopyup", "rnosymfollow"} <= set(found["mountOptions"])
+    linux = found["linux"]
+    assert len(linux["namespaces"]) == 8
+    assert "CAP_CHECKPOINT_RESTORE" in linux["capabilities"]
+    assert set(linux["cgroup"]) == {"v1", "v2", "systemd", "systemdUser", "rdma"}
+    assert "SCMP_ACT_NOTIFY" in linux["seccomp"]["actions"]
+    assert len(linux["seccomp"]["operators"]) == 7
+    assert linux["seccomp"]["archs"]
+    assert linux["seccomp"]["knownFlags"] == linux["seccomp"]["supportedFlags"]
+    assert linux["apparmor"]["enabled"] is True
+    assert linux["selinux"]["enabled"] is True
+    assert linux["intelRdt"] == {"enabled": True, "schemata": True, "monitoring": True}
+    assert "MPOL_BIND" in linux["memoryPolicy"]["modes"]
+    assert linux["memoryPolicy"]["flags"]
+    assert linux["mountExtensions"]["idmap"]["enabled"] is True
+    assert linux["netDevices"]["enabled"] is True
+    assert found["annotations"]
+    assert "org.systemd.property." in found["potentiallyUnsafeConfigAnnotations"]
+
+
+def test_an_empty_list(box: Box) -> None:
+    assert json.loads(box.ok("list", "-f", "json").out) == []
+    assert box.ok("list", "-q").out == ""
+
+
+def test_ps_with_options_and_as_json(box: Box) -> None:
+    box.start("sleep", "100")
+    assert json.loads(box.ok("ps", "-f", "json", box.name).out) == [box.pid]
+    header, line = box.ok("ps", box.name).lines
+    assert header.split()[1] == "PID"
+    assert line.split()[1] == str(box.pid)
+    header, line = box.ok("ps", box.name, "-o", "pid,comm", "-e").lines
+    assert line.split() == [str(box.pid), "sleep"]
+    box.ok("kill", box.name, "9")
+    box.wait()
+    assert len(box.ok("ps", box.name).lines) == 1
+
+
+@pytest.mark.parametrize("name", ["KILL", "SIGKILL", "9", "kill"])
+def test_signals_by_every_name(box: Box, name: str) -> None:
+    box.start("sleep", "100")
+    box.ok("kill", box.name, name)
+    box.wait()
+    assert "container not running" in box.call("kill", box.name, "TERM").err
+    box.ok("kill", "--all", box.name, "KILL")
+
+
+def test_kill_all_reaches_every_process(box: Box) -> None:
+    box.linux["namespaces"] = [each for each in box.linux["namespaces"] if each["type"] != "pid"]
+    box.start("sh", "-c", "sleep 1000 & sleep 1000 & wait")
+    pids = json.loads(box.ok("ps", "-f", "json", box.name).out)
+    end = time.monotonic() + 10
+    while len(pids) < 3 and time.monotonic() < end:
+        pids = json.loads(box.ok("ps", "-f", "json", box.name).out)
+    box.ok("kill", "--all", box.name, "KILL")
+    box.wait()
+    while any(map(alive, pids)) and time.monotonic() < end:
+        pass
+    assert not any(map(alive, pids))
+
+
+def test_regular_expressions_choose_containers(box: Box) -> None:
+    box.start("sleep", "100")
+    box.ok("kill", "--regex", "^no-such-", "KILL")
+    assert box.state()["status"] == "running"
+    box.ok("kill", "--regex", f"^{box.name[:8]}", "KILL")
+    box.wait()
+    box.ok("delete", "--regex", f"{box.name}$")
+    assert box.ok("list", "-q").out == ""
+
+
+def test_a_created_container_is_deleted_without_force(box: Box) -> None:
+    box.create("sleep", "100")
+    pid = box.pid
+    box.ok("delete", box.name)
+    assert not alive(pid)
+    box.start("sleep", "100")
+    assert "is not stopped: running" in box.call("delete", box.name).err
+    box.ok("delete", "--force", box.name)
+    box.ok("delete", "--force", box.name)
+
+
+def test_another_configuration(box: Box) -> None:
+    box.process["args"] = ["echo", "other"]
+    other = box.directory / "other.json"
+    other.write_text(json.dumps(box.config))
+    result = box.call("run", "--config", str(other), "--bundle", str(box.bundle), box.name)
+    assert (result.code, result.out) == (0, "other\n")
+
+
+def test_run_can_keep_or_detach(box: Box) -> None:
+    box.process["args"] = ["sh", "-c", "exit 5"]
+    box.write()
+    bundle = str(box.bundle)
+    assert box.call("run", "--keep", "--bundle", bundle, box.name).code == 5
+    assert box.state()["status"] == "stopped"
+    box.ok("delete", box.name)
+    box.process["args"] = ["sleep", "100"]
+    box.write()
+    with (box.directory / "out").open("wb") as out:
+        argv = box.argv(
+            "run", "--detach", "--pid-file", str(box.directory / "pid"), "-b", bundle, box.name
+        )
+        subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=20, check=True
+        )
+    assert int((box.directory / "pid").read_text()) == box.pid
+
+
+def test_signals_to_run_reach_the_container(box: Box) -> None:
+    box.process["args"] = [
+        "sh",
+        "-c",
+        "trap 'exit 42' TERM; echo ready; while :; do sleep 0.1; done",
+    ]
+    box.write()
+    argv = box.argv("run", "--bundle", str(box.bundle), box.name)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"ready\n"
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 42
+
+
+def test_no_pivot_hides_the_hosts_proc(box: Box) -> None:
+    box.process["args"] = ["sh", "-c", "cat /proc/self/mountinfo"]
+    box.write()
+    result = box.call(
+        "run", "--no-pivot", "--no-new-keyring", "--bundle", str(box.bundle), box.name
+    )
+    assert result.code == 0, result
+    kinds = [line.split(" - ")[1].split()[0] for line in result.lines]
+    assert kinds.count("proc") >= 1
+
+
+def test_a_rootless_template(box: Box) -> None:
+    box.ok("spec", "--rootless", "--bundle", str(box.bundle))
+    written = json.loads((box.bundle / "config.json").read_text())
+    kinds = [each["type"] for each in written["linux"]["namespaces"]]
+    assert "user" in kinds
+    assert "network" not in kinds
+    assert written["linux"]["uidMappings"] == [
+        {"containerID": 0, "hostID": os.geteuid(), "size": 1}
+    ]
+
+
+def stats(box: Box) -> dict[str, object]:
+    document = json.loads(box.ok("events", "--stats", box.name).out)
+    assert (document["type"], document["id"]) == ("stats", box.name)
+    data: dict[str, object] = document["data"]
+    return data
+
+
+def test_statistics(box: Box) -> None:
+    box.linux["resources"] |= {"pids": {"limit": 50}, "memory": {"limit": 64 << 20}}
+    box.start("sh", "-c", "while :; do :; done")
+    data = stats(box)
+    assert data["pids"] == {"current": 1, "limit": 50}
+    assert data["memory"]["usage"]["limit"] == 64 << 20  # type: ignore[index]
+    assert data["cpu"]["usage"]["total"] > 0  # type: ignore[index]
+    box.ok("kill", box.name, "KILL")
+    box.wait()
+    assert "not running" in box.call("events", "--stats", box.name).err
+
+
+def test_events_tell_of_kills_for_want_of_memory(box: Box) -> None:
+    box.linux["resources"]["memory"] = {"limit": 32 << 20, "swap": 32 << 20}
+    box.start("sleep", "100")
+    argv = box.argv("events", "--interval", "100ms", box.name)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as events:
+        assert events.stdout is not None
+        assert json.loads(events.stdout.readline())["type"] == "stats"
+        box.exec("sh", "-c", "x=$(head -c 100000000 /dev/zero | tr '\\0' x)")
+        kinds = (json.loads(line)["type"] for line in events.stdout)
+        assert next(kind for kind in kinds if kind == "oom")
+        box.ok("kill", box.name, "KILL")
+        assert events.wait(20) == 0
+
+
+def value(box: Box, file: str) -> str:
+    return (box.cgroup(file.split(".", maxsplit=1)[0]) / file).read_text().strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "expected"),
+    [
+        (["--memory", "48M"], "memory.limit_in_bytes", str(48 << 20)),
+        (["--memory-reservation", "16M"], "memory.soft_limit_in_bytes", str(16 << 20)),
+        (["--pids-limit", "33"], "pids.max", "33"),
+        (["--pids-limit", "-1"], "pids.max", "max"),
+        (["--cpu-share", "512"], "cpu.shares", "512"),
+        (["--cpu-period", "50000"], "cpu.cfs_period_us", "50000"),
+        (["--cpu-quota", "30000"], "cpu.cfs_quota_us", "30000"),
+        (["--cpu-quota", "30000", "--cpu-burst", "10000"], "cpu.cfs_burst_us", "10000"),
+        (["--cpu-idle", "1"], "cpu.idle", "1"),
+        (["--cpuset-cpus", "0"], "cpuset.cpus", "0"),
+        (["--cpuset-mems", "0"], "cpuset.mems", "0"),
+        (["--kernel-memory", "1M", "--kernel-memory-tcp", "1M"], "pids.max", "max"),
+    ],
+)
+def test_updates_by_flags(box: Box, words: list[str], file: str, expected: str) -> None:
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("names of cgroup v1; tests/cgroup2 has those of v2")
+    if not (Path("/sys/fs/cgroup") / file.split(".", maxsplit=1)[0]).exists():
+        pytest.skip("no such controller here")
+    box.start("sleep", "100")
+    if not (box.cgroup(file.split(".", maxsplit=1)[0]) / file).exists():
+        pytest.skip("this kernel has no such file")
+    box.ok("update", *words, box.name)
+    assert value(box, file) == expected
+
+
+def test_updates_by_a_document(box: Box) -> None:
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("names of cgroup v1")
+    box.start("sleep", "100")
+    document = {"pids": {"limit": 12}, "memory": {"limit": 80 << 20}}
+    box.ok("update", "--resources", "-", box.name, stdin=json.dumps(document).encode())
+    assert (value(box, "pids.max"), value(box, "memory.limit_in_bytes")) == ("12", str(80 << 20))
+    path = box.directory / "resources.json"
+    path.write_text('{"memory": {"limit": 4096, "checkBeforeUpdate": true}}')
+    assert "checkBeforeUpdate" in box.call("update", "-r", str(path), box.name).err
+    assert "intelRdt" in box.call("update", "--l3-cache-schema", "L3:0=f", box.name).err
+    path.write_text('{"memory": {"limit": "much"}}')
+    assert "memory.limit" in box.call("update", "-r", str(path), box.name).err
+
+
+def test_a_frozen_or_foreign_cgroup(box: Box) -> None:
+    if not Path("/sys/fs/cgroup/freezer").exists():
+        pytest.skip("needs the freezer of cgroup v1")
+    group = box.cgroup("freezer")
+    group.mkdir(parents=True)
+    (group / "freezer.state").write_text("FROZEN")
+    box.write()
+    for _ in range(2):
+        result = box.call("create", "--bundle", str(box.bundle), box.name)
+        assert "container's cgroup unexpectedly frozen" in result.err
+    (group / "freezer.state").write_text("THAWED")
+    group.rmdir()
+
+
+def test_without_cgroups(box: Box) -> None:
+    box.process["args"] = ["cat", "/proc/self/cgroup"]
+    box.write()
+
+    def run(*words: str) -> Result:
+        return box.call("--cgroup-manager", "disabled", "run", "--bundle", str(box.bundle), *words)
+
+    result = run(box.name)
+    assert result.code == 0, result
+    assert PARENT not in result.out
+    box.linux["resources"]["memory"] = {"limit": 1 << 26}
+    box.write()
+    assert "no cgroup" in run(box.name).err
+
+
+def test_the_systemd_driver_says_that_there_is_no_systemd(box: Box) -> None:
+    if Path("/run/systemd/system").exists():
+        pytest.skip("this host has systemd")
+    box.linux["cgroupsPath"] = "test.slice:dockyard:x"
+    box.write()
+    result = box.call("--systemd-cgroup", "create", "--bundle", str(box.bundle), box.name)
+    assert "systemd not running on this host" in result.err
+    assert not box.root.exists() or list(box.root.iterdir()) == []
+    box.linux["cgroupsPath"] = "/a/path"
+    box.write()
+    result = box.call("--systemd-cgroup", "create", "--bundle", str(box.bundle), box.name)
+    assert "slice:prefix:name" in result.err

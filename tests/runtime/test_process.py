@@ -1,0 +1,269 @@
+"""`process`: what the container's program finds about itself, for init and for `exec` alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.runtime.conftest import CAPABILITIES, Box
+
+
+def status(lines: list[str]) -> dict[str, str]:
+    """/proc/self/status as a dictionary."""
+    return {key: value.strip() for key, value in (line.split(":", 1) for line in lines)}
+
+
+def test_identity(box: Box) -> None:
+    box.process["user"] = {"uid": 1000, "gid": 1001, "umask": 0o27, "additionalGids": [5, 6]}
+    found = box.sh("id -u; id -g; umask; grep ^Groups /proc/self/status; pwd; echo $HOME")
+    assert found[:3] == ["1000", "1001", "0027"]
+    assert set(found[3].split()[1:]) >= {"5", "6"}
+    assert found[4:] == ["/", "/home/user"]
+
+
+def test_arguments_environment_and_directory(box: Box) -> None:
+    box.process.update(cwd="/made/for/it", env=["PATH=/bin", "A=first", "A=second", "HOME=/there"])
+    assert box.run("sh", "-c", 'echo $0 "$1" $A $HOME; pwd', "zero", "a b").lines == [
+        "zero a b second /there",
+        "/made/for/it",
+    ]
+
+
+def test_capabilities(box: Box) -> None:
+    names = ["CAP_KILL", "CAP_CHOWN"]
+    box.process["capabilities"] = {
+        "bounding": [*names, "CAP_NET_RAW"],
+        "permitted": names,
+        "effective": ["CAP_KILL"],
+        "inheritable": names,
+        "ambient": ["CAP_KILL"],
+    }
+    box.process["user"] = {"uid": 1000, "gid": 1000}
+    found = status(box.sh("grep ^Cap /proc/self/status"))
+    kill, chown, raw = 1 << 5, 1 << 0, 1 << 13
+    assert int(found["CapBnd"], 16) == kill | chown | raw
+    assert int(found["CapInh"], 16) == kill | chown
+    assert int(found["CapAmb"], 16) == kill
+
+
+def test_unknown_capabilities_are_warned_about(box: Box) -> None:
+    box.process["capabilities"]["bounding"] = [*CAPABILITIES, "CAP_FROM_THE_FUTURE"]
+    assert box.run("true").code == 0
+    lines = [json.loads(line) for line in (box.directory / "log.json").read_text().splitlines()]
+    assert any(
+        "CAP_FROM_THE_FUTURE" in line["msg"] and line["level"] == "warning" for line in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "unit", "size"),
+    [
+        ("CORE", "-c", 512, 1 << 20),
+        ("CPU", "-t", 1, 1000),
+        ("FSIZE", "-f", 512, 1 << 20),
+        ("NOFILE", "-n", 1, 512),
+        ("STACK", "-s", 1024, 1 << 20),
+    ],
+)
+def test_resource_limits(box: Box, kind: str, option: str, unit: int, size: int) -> None:
+    box.process["rlimits"] = [{"type": f"RLIMIT_{kind}", "soft": size, "hard": 2 * size}]
+    found = box.sh(f"ulimit -S {option}; ulimit -H {option}")
+    assert found == [str(size // unit), str(2 * size // unit)]
+
+
+def test_no_new_privileges_scores_and_scheduling(box: Box) -> None:
+    box.process.update(
+        noNewPrivileges=True,
+        oomScoreAdj=500,
+        scheduler={
+            "policy": "SCHED_BATCH",
+            "nice": 3,
+            "flags": ["SCHED_FLAG_RESET_ON_FORK"],
+        },
+        ioPriority={"class": "IOPRIO_CLASS_IDLE", "priority": 0},
+    )
+    found = box.run(
+        "sh",
+        "-c",
+        "cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status; ionice; grep ^policy /proc/1/sched",
+    ).lines
+    assert found[0] == "500"
+    assert found[1].split()[1] == "1"
+    assert found[2].startswith("idle")
+    assert found[3].split()[-1] == "3"
+
+
+def test_cpu_affinity_of_additional_processes(box: Box) -> None:
+    box.start("sleep", "100")
+    found = box.exec("taskset", "-p", "1", execCPUAffinity={"initial": "0", "final": "0"})
+    assert found.code == 0
+    lines = box.exec("sh", "-c", "taskset -p $$", execCPUAffinity={"final": "0"}).lines
+    assert lines[0].endswith(" 1")
+
+
+def test_personality_and_memory_policy(box: Box) -> None:
+    box.linux["personality"] = {"domain": "LINUX32"}
+    box.linux["memoryPolicy"] = {
+        "mode": "MPOL_BIND",
+        "nodes": "0",
+        "flags": ["MPOL_F_STATIC_NODES"],
+    }
+    machine, policy = box.sh("uname -m; head -n 1 /proc/self/numa_maps")
+    assert machine in {"i686", "i386"}
+    assert policy.split()[1] == "bind=static:0"
+
+
+def test_terminal_with_a_size_goes_to_the_console_socket(box: Box) -> None:
+    box.process.update(terminal=True, consoleSize={"height": 33, "width": 77})
+    path = box.directory / "console.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        box.create("sh", "-c", "tty; stty size", words=("--console-socket", str(path)))
+        connection, _ = listener.accept()
+        _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+    box.ok("start", box.name)
+    said = b""
+    try:
+        while data := os.read(descriptors[0], 4096):
+            said += data
+    except OSError:
+        pass
+    assert said.split() == [b"/dev/pts/0", b"33", b"77"]
+    os.close(descriptors[0])
+
+
+def test_terminal_in_the_foreground_is_relayed(box: Box) -> None:
+    box.process["terminal"] = True
+    result = box.run("sh", "-c", "tty; exit 3", stdin=b"")
+    assert (result.code, result.out.split()) == (3, ["/dev/pts/0"])
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_preserved_and_listening_descriptors(box: Box, verb: str) -> None:
+    for name in ("first", "second"):
+        (box.directory / name).write_text(f"{name}\n")
+    script = "cat <&3; cat <&5; ls /proc/self/fd; echo $LISTEN_FDS:$LISTEN_PID"
+    if verb == "run":
+        box.process["args"] = ["sh", "-c", script]
+        box.write()
+        words = ["run", "--preserve-fds", "2", "--bundle", str(box.bundle), box.name]
+    else:
+        box.start("sleep", "100")
+        words = ["exec", "--preserve-fds", "2", box.name, "sh", "-c", script]
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            'exec 3<"$0/first" 5<"$0/second"; exec "$@"',
+            str(box.directory),
+            *box.argv(*words),
+        ],
+        env={**os.environ, "LISTEN_FDS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["first", "second"]
+    # 6 is the folder that is being listed.
+    assert set(lines[2:-1]) <= {"0", "1", "2", "3", "4", "5", "6"}
+    assert lines[-1] == "1:1"
+
+
+@pytest.mark.parametrize("verb", ["create", "exec"])
+def test_a_pidfd_goes_to_its_socket(box: Box, verb: str) -> None:
+    path = box.directory / "pidfd.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        if verb == "create":
+            box.create("sleep", "100", words=("--pidfd-socket", str(path)))
+            expected = box.pid
+        else:
+            box.start("sleep", "100")
+            words = [
+                "exec",
+                "-d",
+                "--pidfd-socket",
+                str(path),
+                "--pid-file",
+                str(box.directory / "pid"),
+            ]
+            with (box.directory / "out").open("wb") as out:
+                argv = box.argv(*words, box.name, "sleep", "50")
+                subprocess.run(
+                    argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=30, check=True
+                )
+            expected = int((box.directory / "pid").read_text())
+        connection, _ = listener.accept()
+        _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+    info = Path(f"/proc/self/fdinfo/{descriptors[0]}").read_text()
+    assert f"Pid:\t{expected}\n" in info
+    os.close(descriptors[0])
+
+
+def test_exec_by_flags(box: Box) -> None:
+    box.start("sleep", "100")
+    result = box.call(
+        "exec", "--cwd", "/tmp", "--env", "A=1", "-e", "B=2", "--user", "1000:1001", "-g", "77",
+        "--cap", "CAP_SYS_TIME", "--no-new-privs", box.name,
+        "sh", "-c", "pwd; echo $A$B; id -u; id -g; id -G; grep -E 'CapBnd|NoNew' /proc/self/status",
+    )  # fmt: skip
+    lines = result.lines
+    assert lines[:4] == ["/tmp", "12", "1000", "1001"]
+    assert "77" in lines[4].split()
+    assert int(status(lines[5:])["CapBnd"], 16) & 1 << 25
+    assert status(lines[5:])["NoNewPrivs"] == "1"
+
+
+def test_exec_in_a_cgroup_below(box: Box) -> None:
+    box.start("sleep", "100")
+    below = box.cgroup("memory") / "below"
+    below.mkdir()
+    result = box.call(
+        "exec", "--cgroup", "memory:below", box.name, "grep", "memory", "/proc/self/cgroup"
+    )
+    assert result.out.strip().endswith("/below")
+    assert box.call("exec", "--cgroup", "nonsense:below", box.name, "true").code == 255
+    assert "unknown controller" in box.call("exec", "--cgroup", "odd:/", box.name, "true").err
+    assert "not a sub cgroup path" in box.call("exec", "--cgroup", "..", box.name, "true").err
+
+
+def test_exec_in_a_paused_container(box: Box) -> None:
+    box.start("sleep", "100")
+    box.ok("pause", box.name)
+    assert "paused" in box.call("exec", box.name, "true").err
+    pid_file = box.directory / "pid"
+    with (box.directory / "out").open("wb") as out:
+        waiting = subprocess.Popen(
+            box.argv(
+                "exec", "--ignore-paused", "-d", "--pid-file", str(pid_file), box.name, "true"
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
+        box.started.append(waiting)
+        box.ok("resume", box.name)
+        assert waiting.wait(20) == 0
+
+
+def test_readiness_is_passed_to_the_service_manager(box: Box) -> None:
+    path = box.directory / "manager.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(20)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(path)}
+        box.process["env"].append("PATH=/bin")
+        result = box.run(
+            "sh", "-c", "echo $NOTIFY_SOCKET; ls $(dirname $NOTIFY_SOCKET)", env=environment
+        )
+        assert result.lines == [f"{path}/notify", "notify"]
