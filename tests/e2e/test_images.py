@@ -93,6 +93,40 @@ def test_pull_of_what_is_not_there(stack: Stack, registry: Registry) -> None:
     assert stack.docker("images", "-q", f"{registry.address}/nope") == ""
 
 
+def test_commit(stack: Stack) -> None:
+    script = "echo new >/new; rm /etc/group; exec sleep 99"
+    name = stack.docker("run", "-d", "-e", "KEPT=1", "-v", "/vol", "busybox", "sh", "-c", script)
+    stack.docker("exec", name, "sh", "-c", "until [ -e /new ]; do :; done; touch /vol/hidden")
+    changes = ("-c", "ENV ADDED=2", "-c", 'CMD ["cat", "/new"]', "-a", "somebody", "-m", "why")
+    image = stack.docker("commit", *changes, name, "committed:1")
+    assert image.startswith("sha256:")
+    assert stack.inspect(name)["State"]["Paused"] is False
+    assert stack.docker("run", "--rm", "committed:1") == "new"
+    out = stack.docker(
+        "run", "--rm", "committed:1", "sh", "-c", "env; ls /vol; ls /etc/group || true"
+    )
+    assert "KEPT=1" in out
+    assert "ADDED=2" in out
+    assert "hidden" not in out
+    found = json.loads(stack.docker("image", "inspect", "committed:1"))[0]
+    assert found["Id"] == image
+    assert found["Author"] == "somebody"
+    assert "why" in stack.docker("history", "--format", "{{.Comment}}", "committed:1")
+    base = json.loads(stack.docker("image", "inspect", "busybox"))[0]["RootFS"]["Layers"]
+    assert found["RootFS"]["Layers"][:-1] == base
+    second = stack.docker("commit", "-p=false", name)
+    assert stack.docker("run", "--rm", second, "cat", "/new") == "new"
+    assert "No such container" in stack.fails("commit", "nope")
+    refused = stack.fails("commit", "-c", "RUN true", name)
+    assert "RUN is not a valid change command" in refused
+    archive = stack.call("save", "committed:1", binary=True).stdout
+    stack.docker("rmi", "-f", "committed:1", second)
+    stack.docker("load", stdin=archive)
+    assert stack.docker("run", "--rm", "committed:1") == "new"
+    stack.docker("rm", "-f", name)
+    stack.docker("rmi", "committed:1")
+
+
 def test_push(stack: Stack, registry: Registry) -> None:
     name = f"{registry.address}/pushed"
     stack.docker("tag", "busybox", f"{name}:one")

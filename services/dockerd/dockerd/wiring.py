@@ -25,6 +25,7 @@ from dockerd.containers.announce import Announcer
 from dockerd.containers.archive import Archiver
 from dockerd.containers.attach import Attacher
 from dockerd.containers.changes import Differ
+from dockerd.containers.commit import ContainerCommitter
 from dockerd.containers.connect import Connector
 from dockerd.containers.create import Creator
 from dockerd.containers.filesystem import Filesystems
@@ -56,6 +57,7 @@ from dockerd.execs.probe import ProbeRunner
 from dockerd.execs.records import ExecRecords
 from dockerd.execs.service import ExecService
 from dockerd.fdstore import FdStore, inherited
+from dockerd.images.commit import Committer
 from dockerd.images.inspect import Inspector as ImageInspector
 from dockerd.images.list import Lister as ImageLister
 from dockerd.images.load import Loader
@@ -283,6 +285,9 @@ def _assemble(
         stats=StatsReader(store),
         attacher=attacher,
         archiver=Archiver(store, Filesystems(rootfs), announcer, scratch),
+        committer=ContainerCommitter(
+            store, tasks, images, Committer(containerd, images), announcer
+        ),
         differ=Differ(store, rootfs, scratch),
         waits=waits,
         execs=execs,

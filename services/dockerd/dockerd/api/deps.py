@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from dockerd.containers.archive import Archiver
 from dockerd.containers.attach import Attacher
 from dockerd.containers.changes import Differ
+from dockerd.containers.commit import ContainerCommitter
 from dockerd.containers.connect import Connector
 from dockerd.containers.create import Creator
 from dockerd.containers.inspect import Inspector
@@ -68,6 +69,7 @@ class Services:
     stats: StatsReader
     attacher: Attacher
     archiver: Archiver
+    committer: ContainerCommitter
     differ: Differ
     waits: Waits
     execs: ExecService
@@ -112,6 +114,7 @@ List = Annotated[Lister, _service("lister")]
 Inspect = Annotated[Inspector, _service("inspector")]
 Processes = Annotated[ProcessLister, _service("processes")]
 Logs = Annotated[LogReader, _service("logs")]
+Commit = Annotated[ContainerCommitter, _service("committer")]
 Archive = Annotated[Archiver, _service("archiver")]
 Diff = Annotated[Differ, _service("differ")]
 Stats = Annotated[StatsReader, _service("stats")]

@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from wire import namespaces
-from wire.errors import Unavailable
+from wire import leases, namespaces
+from wire.errors import Internal, Unavailable
 from wire.grpc_adapter import CHANNEL_OPTIONS, error_of
 
 NAMESPACE: Final = "moby"
@@ -20,6 +20,10 @@ _HEAD_PATIENCE: Final = 0.5
 _TRIES: Final = 10
 _METADATA: Final = ((namespaces.HEADER, NAMESPACE),)
 Reply = TypeVar("Reply", bound=Message)
+
+
+def _metadata(lease: str) -> tuple[tuple[str, str], ...]:
+    return (*_METADATA, (leases.HEADER, lease)) if lease else _METADATA
 
 
 class Containerd:
@@ -39,18 +43,50 @@ class Containerd:
         )
 
     async def call(
-        self, service: str, method: str, request: Message, reply: type[Reply], *, wait: bool = True
+        self,
+        service: str,
+        method: str,
+        request: Message,
+        reply: type[Reply],
+        *,
+        wait: bool = True,
+        lease: str = "",
     ) -> Reply:
-        """A unary call; with ``wait`` it waits for a containerd that is just being restarted."""
+        """A unary call; with ``wait`` it waits for a containerd that is just being restarted.
+
+        What it makes is held by ``lease``, if there is one.
+        """
         stub: Any = self._channel.unary_unary(
             f"/containerd.services.{service}/{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
         )
         try:
-            return await stub(request, metadata=_METADATA, wait_for_ready=wait)  # type: ignore[no-any-return]
+            return await stub(request, metadata=_metadata(lease), wait_for_ready=wait)  # type: ignore[no-any-return]
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from failure
+
+    async def exchange(
+        self, service: str, method: str, request: Message, reply: type[Reply], *, lease: str
+    ) -> Reply:
+        """One message there and one back, on a method with streams both ways."""
+        stub: Any = self._channel.stream_stream(
+            f"/containerd.services.{service}/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
+        )
+        call = stub(metadata=_metadata(lease))
+        try:
+            # It may have ended before: then reading tells why.
+            with contextlib.suppress(asyncio.InvalidStateError):
+                await call.write(request)
+                await call.done_writing()
+            answer = await call.read()
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from failure
+        if answer is grpc.aio.EOF:
+            raise Internal(f"{service}/{method} ended without an answer")
+        return answer  # type: ignore[no-any-return]
 
     async def ask(self, service: str, method: str, request: Message, reply: type[Reply]) -> Reply:
         """A call that changes nothing: asked again of the next containerd if this one dies over it."""
