@@ -480,7 +480,17 @@ class Container:
         process.streams.take_over(found["streams"], descriptors)
         self._listen(process, listener)
         self._observe(process, usage.Groups(found["groups"]), (seen, watched))
-        self._follow(process, self._exits.claim(process.pid))
+        if _is_child(process.pid):
+            self._follow(process, self._exits.claim(process.pid))
+            return
+        # Its first shim was killed: it is the child of whoever took in what that left.
+        descriptor = pidfd.open_same(process.pid, process.started)
+        exited: Future[Exit] = Future()
+        if descriptor is None:
+            exited.set(Exits.unseen())
+        else:
+            exited = self._exits.watch(descriptor)
+        self._follow(process, exited)
 
     def _restored(self, each: record.ProcessRecord) -> Process:
         process = self._new_process(
@@ -564,6 +574,15 @@ def _is_name(exec_id: str) -> bool:
         and exec_id.isprintable()
         and "/" not in exec_id
     )
+
+
+def _is_child(pid: int) -> bool:
+    """Whether a process, alive or not yet reaped, is our child."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1]) == os.getpid()
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _noted_pid(path: str) -> int:
