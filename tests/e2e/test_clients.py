@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import socket
+import tarfile
 from collections.abc import Iterator
 
 import docker
@@ -123,3 +125,50 @@ def test_testcontainers(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
             while part := connection.recv(1000):
                 found += part
         assert b"served" in found
+
+
+def test_files_networks_and_images(client: docker.DockerClient) -> None:
+    network = client.networks.create("spoken", labels={"a": "b"})
+    web = client.containers.run(
+        "busybox",
+        "httpd -f -h /etc",
+        detach=True,
+        name="web",
+        network="spoken",
+        healthcheck={"test": ["CMD", "true"]},
+    )
+    try:
+        assert client.networks.list(filters={"label": "a=b"}) == [network]
+        fetched = client.containers.run(
+            "busybox", "wget -qO- http://web/hostname", network="spoken", remove=True
+        )
+        assert fetched.decode().strip() == web.short_id
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            member = tarfile.TarInfo("given")
+            member.size = 5
+            archive.addfile(member, io.BytesIO(b"hello"))
+        assert web.put_archive("/tmp", buffer.getvalue())
+        chunks, stat = web.get_archive("/tmp/given")
+        assert (stat["name"], stat["size"]) == ("given", 5)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            extracted = archive.extractfile("given")
+            assert extracted is not None
+            assert extracted.read() == b"hello"
+        assert {"Path": "/tmp/given", "Kind": 1} in web.diff()
+        assert web.stats(stream=False)["memory_stats"]["usage"] > 0
+        assert b"httpd" in b"".join(web.export())
+        image = web.commit("spoken", "1", changes="ENV SAID=yes")
+        assert "SAID=yes" in image.attrs["Config"]["Env"]
+        said = client.containers.run(image.id, "cat /tmp/given", remove=True)
+        assert said == b"hello"
+        client.images.remove("spoken:1", force=True)
+        network.reload()
+        assert network.containers == [web]
+        network.disconnect(web)
+        network.connect(web, aliases=["again"])
+        assert web.update(mem_limit="64m", memswap_limit="128m") == {"Warnings": None}
+        assert "httpd -f -h /etc" in web.top(ps_args="-o pid,args")["Processes"][0]
+    finally:
+        web.remove(force=True, v=True)
+        network.remove()

@@ -123,7 +123,7 @@ def test_commit(stack: Stack) -> None:
     stack.docker("rmi", "-f", "committed:1", second)
     stack.docker("load", stdin=archive)
     assert stack.docker("run", "--rm", "committed:1") == "new"
-    stack.docker("rm", "-f", name)
+    stack.docker("rm", "-fv", name)
     stack.docker("rmi", "committed:1")
 
 

@@ -166,8 +166,10 @@ class Sandboxes:
             )  # fmt: skip
             records = self._store.save_endpoints((null,))
         self._tell_network(network)
-        if gone[0].dns_names:
+        if any(each.dns_names for each in records):
             self._tell(records)
+        elif gone[0].dns_names:
+            self._resolver.close_sandbox(gone[0].sandbox_id)
         return replace(self.attachment_of(records), files=self._files(request, records))
 
     def detach(self, container_id: str) -> None:

@@ -22,7 +22,7 @@ from dockerd.resolver.records import Records
 from dockerd.resolver.server import Sandbox
 
 _LARGEST: Final = 4 << 20
-_IDLE: Final = 5.0
+_IDLE: Final = 2.0
 
 
 class Resolver:
