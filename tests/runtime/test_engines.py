@@ -83,15 +83,17 @@ def test_docker(box: Box) -> None:
             assert run(*docker, "run", "--rm", *common, "box", "echo", "hello") == "hello\n"
             run(*docker, "run", "--rm", *common, "box", "sh", "-c", "exit 7", code=7)
             run(*docker, "run", "--rm", *common, "box", "no-such", code=127)
-            run(*docker, "run", "-d", "--name", "c", "-m", "64m", *common, "box", "sleep", "1000")
-            assert run(*docker, "exec", "-u", "1000", "c", "id", "-u") == "1000\n"
-            run(*docker, "update", "--memory", "96m", "--memory-swap", "96m", "c")
-            run(*docker, "pause", "c")
-            assert run(*docker, "inspect", "-f", "{{.State.Status}}", "c") == "paused\n"
-            run(*docker, "unpause", "c")
-            assert "sleep" in run(*docker, "top", "c")
-            run(*docker, "kill", "c")
-            run(*docker, "rm", "-f", "c")
+            run(
+                *docker, "run", "-d", "--name", "box1", "-m", "64m", *common, "box", "sleep", "1000"
+            )
+            assert run(*docker, "exec", "-u", "1000", "box1", "id", "-u") == "1000\n"
+            run(*docker, "update", "--memory", "96m", "--memory-swap", "96m", "box1")
+            run(*docker, "pause", "box1")
+            assert run(*docker, "inspect", "-f", "{{.State.Status}}", "box1") == "paused\n"
+            run(*docker, "unpause", "box1")
+            assert "sleep" in run(*docker, "top", "box1")
+            run(*docker, "kill", "box1")
+            run(*docker, "rm", "-f", "box1")
     finally:
         subprocess.run(["rm", "-rf", folder], check=False)
 
@@ -117,17 +119,17 @@ def test_containerd(box: Box) -> None:
     ours = ["--runtime", "io.containerd.runc.v2", "--runc-binary", PROGRAM, "--rootfs"]
     try:
         with daemon(folder / "log", socket, "containerd", *options):
-            said = run(*ctr, "run", "--rm", *ours, box.rootfs, "one", "echo", "hello")
+            said = run(*ctr, "run", "--rm", *ours, box.rootfs, "one", "/bin/echo", "hello")
             assert said == "hello\n"
-            run(*ctr, "run", "-d", *ours, box.rootfs, "two", "sleep", "1000")
-            said = run(*ctr, "tasks", "exec", "--exec-id", "e", "two", "id", "-u")
+            run(*ctr, "run", "-d", *ours, box.rootfs, "two", "/bin/sleep", "1000")
+            said = run(*ctr, "tasks", "exec", "--exec-id", "e", "two", "/bin/id", "-u")
             assert said == "0\n"
             run(*ctr, "tasks", "pause", "two")
             assert "PAUSED" in run(*ctr, "tasks", "ls")
             run(*ctr, "tasks", "resume", "two")
             assert run(*ctr, "tasks", "ps", "two").splitlines()[1].split()[0].isdigit()
             run(*ctr, "tasks", "kill", "-s", "KILL", "two")
-            run(*ctr, "tasks", "delete", "--force", "two", code=137)
+            run(*ctr, "tasks", "delete", "--force", "two")
             run(*ctr, "containers", "delete", "two")
     finally:
         subprocess.run(["rm", "-rf", folder], check=False)

@@ -102,5 +102,6 @@ def test_a_failing_call_leaves_nothing(full: Box, call: str) -> None:
             # In both processes, and thus perhaps in the undoing: what is left must at least be found.
             full.ok("delete", "--force", full.name)
         assert remains(full) == [], (call, turn, full.output())
-        if code != 0:
+        # Rust's own start ends without a word when its first poll(2) fails.
+        if code == 1:
             assert len(full.output().strip().splitlines()) >= 1

@@ -77,7 +77,7 @@ impl Joiner<'_> {
             let root = resolve::host_directory(Path::new("/"))?;
             Console::open(&root, self.process.console_size, self.process.user.uid)?.take(&socket)?;
         }
-        debug("init: closing the pipe to signal completion");
+        debug("setns_init: about to exec");
         let ready = become_process(self.process, self.settings, label, &self.channel, &[self.channel.0.as_raw_fd()])?;
         self.channel.ready()?;
         Ok(ready)

@@ -236,7 +236,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     Plan::leave(home)?;
     let pid = if plan.in_foreign_user_namespace() {
         let pid = second_child(&channel, pid, made)?;
-        channel.send(Go::Mapped);
+        channel.send(Go::Mapped)?;
         pid
     } else {
         pid
@@ -246,7 +246,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     state::save(directory, &record)?;
     if plan.new_user() {
         map_ids(pid, &linux.uid_mappings, &linux.gid_mappings)?;
-        channel.send(Go::Mapped);
+        channel.send(Go::Mapped)?;
     }
     let resources = linux.resources.clone().unwrap_or_default();
     if outside {
@@ -266,7 +266,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
         state::save(directory, &record)?;
     }
     netdevices::move_all(&linux.net_devices.clone().unwrap_or_default(), pid)?;
-    channel.send(Go::Limited);
+    channel.send(Go::Limited)?;
     let container = Container { directory: directory.into(), record };
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
         match channel.receive()? {
@@ -275,7 +275,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
                 state.pid = pid;
                 hooks::run(&hooks.prestart, &state, "prestart")?;
                 hooks::run(&hooks.create_runtime, &state, "createRuntime")?;
-                channel.send(Go::Hooked);
+                channel.send(Go::Hooked)?;
             }
             other => {
                 made.pid = None;

@@ -15,6 +15,13 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
         Err(error) if error.kind == Kind::NotFound && force => return store.remove_remains(id),
         other => other?,
     };
+    if force {
+        // Also while it is being created, or started: that ends with the process, and gives up the lock.
+        if let Ok(pidfd) = container.pidfd() {
+            // It may have just ended.
+            let _ = sys::process::signal(&pidfd, sys::process::SIGKILL);
+        }
+    }
     let lock = lock(&container)?;
     // As it is now that its creation has ended; one that failed is gone.
     let container = match store.load(id) {

@@ -98,7 +98,7 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
             drop(theirs);
             let (pid, pidfd) = if reborn { second_child(&channel, pid)? } else { (pid, pidfd) };
             let settle = || -> Result<()> {
-                channel.send(Go::Limited);
+                channel.send(Go::Limited)?;
                 parent::await_ready(&channel, pid, &container, status)?;
                 parent::send_pidfd(pidfd_socket.as_ref(), pid)?;
                 if let Some(path) = &options.pid_file {

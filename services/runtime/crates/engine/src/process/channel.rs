@@ -36,9 +36,13 @@ pub(crate) enum Go {
 pub(crate) struct Parent(pub(crate) OwnedFd);
 
 impl Parent {
-    /// Tell the child to go on. A child that died reports by `receive`.
-    pub(crate) fn send(&self, go: Go) {
-        let _ = sys::socket::send(&self.0, &[go as u8]);
+    /// Tell the child to go on. A child that died is no error: it reports by `receive`.
+    pub(crate) fn send(&self, go: Go) -> Result<()> {
+        match sys::socket::send(&self.0, &[go as u8]) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => Ok(()),
+            // Without this word it would wait for ever.
+            other => other.during("tell the container's process to go on"),
+        }
     }
 
     pub(crate) fn receive(&self) -> Result<Report> {

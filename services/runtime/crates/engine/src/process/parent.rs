@@ -50,7 +50,7 @@ pub(crate) fn await_ready(channel: &Parent, pid: i32, container: &Container, sta
             (Report::Ready, _) => return Ok(()),
             (Report::Listening(number), Some(listener)) => {
                 listener::pass(container, listener, pid, number, status)?;
-                channel.send(Go::Attached);
+                channel.send(Go::Attached)?;
             }
             (other, _) => return Err(failure(other, pid)),
         }
