@@ -96,8 +96,9 @@ def _surroundings(load: float) -> dict[str, str]:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
         return done.stdout.splitlines()[0].replace(" version", "")
 
+    loads = f"load {load:.1f} before, {os.getloadavg()[0]:.1f} after, nice {os.nice(0)}"
     return {
-        "machine": f"{os.cpu_count()} CPUs, Linux {os.uname().release}, load {load:.1f} before, {os.getloadavg()[0]:.1f} after, nice {os.nice(0)}",
+        "machine": f"{os.cpu_count()} CPUs, Linux {os.uname().release}, {loads}",
         "beside": ", ".join(version(each) for each in report.OTHERS),
     }
 
