@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +44,28 @@ def run(folder: Path, runtime: Path, only: str) -> list[Case]:
                 f"tests/{path.name}",
             ]
             cases += parse(path.name, reordered(output_of(command, tree, environment, 120)))
+    clean()
     return cases
+
+
+def clean() -> None:
+    """End the containers that a failing test, or one that froze its container, left behind, and remove their cgroups."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            place = re.search(
+                r":freezer:(/(?:test-tmp\w+|frozen))$",
+                (process / "cgroup").read_text(),
+                re.MULTILINE,
+            )
+            if place and (process / "cmdline").read_bytes().startswith(b"/init\0"):
+                Path(f"/sys/fs/cgroup/freezer{place[1]}/freezer.state").write_text("THAWED")
+                os.kill(int(process.name), signal.SIGKILL)
+    for folder in [
+        *Path("/sys/fs/cgroup").glob("*/test-tmp*"),
+        Path("/sys/fs/cgroup/freezer/frozen"),
+    ]:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def reordered(text: str) -> str:
