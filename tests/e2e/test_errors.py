@@ -100,3 +100,24 @@ def test_ping_and_version(stack: Stack) -> None:
     assert version["ApiVersion"] == "1.51"
     assert version["MinAPIVersion"] == "1.24"
     assert {each["Name"] for each in version["Components"]} >= {"Engine", "containerd"}
+
+
+@pytest.mark.parametrize("value", [1, -1, 1.5, True, "x", "\0", [1], [None], [{}], {"a": 1}])
+@pytest.mark.parametrize(
+    ("path", "field", "rest"),
+    [
+        *(("/containers/create", field, {"Image": "busybox"}) for field in ("HostConfig", "NetworkingConfig", "Env")),
+        *(("/networks/create", field, {"Name": "odd"}) for field in ("IPAM", "Driver", "Options", "Labels")),
+        *(("/volumes/create", field, {}) for field in ("Name", "Driver", "DriverOpts", "Labels")),
+        ("/networks/bridge/connect", "EndpointConfig", {"Container": "nobody"}),
+    ],
+)  # fmt: skip
+def test_no_type_is_too_odd(
+    stack: Stack, path: str, field: str, rest: dict[str, Any], value: Any
+) -> None:
+    status, answer = stack.request("POST", path, {**rest, field: value})
+    assert status < 500 or status == 501, answer
+    stack.remove_all()
+    stack.request("DELETE", "/networks/odd")
+    for volume in stack.docker("volume", "ls", "-q").split():
+        stack.docker("volume", "rm", volume)

@@ -273,7 +273,7 @@ def test_names_survive_the_daemon_and_the_resolver(stack: Stack) -> None:
          "invalid ip-range 10.2.0.0/25"),
         ({"Name": "xx", "Options": {"com.docker.network.bridge.enable_icc": "maybe"}}, 400, "invalid syntax"),
         ({"Name": "xx", "Options": {"com.docker.network.bridge.foo": "1"}}, 501, "com.docker.network.bridge.foo"),
-        ({"Name": "xx", "Labels": ["a"]}, 400, "Labels maps strings to strings"),
+        ({"Name": "xx", "Labels": ["a"]}, 400, "cannot unmarshal array into Go struct field CreateRequest.Labels"),
     ],
 )  # fmt: skip
 def test_bad_networks_are_refused(

@@ -19,7 +19,7 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 CONTROL = Path("/run/dockyard")
 TASKS = "io.containerd.runtime.v2.task"
-_SETTLE = 10
+_SETTLE = 10.0
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 

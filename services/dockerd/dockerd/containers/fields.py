@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from wire.errors import InvalidArgument
+from dockerd.fields import check_fields
 
+_REQUEST: Final = {"HostConfig": "object", "NetworkingConfig": "object"}
+_NETWORKING: Final = {"EndpointsConfig": "map of objects"}
+_ENDPOINT: Final = {
+    "IPAMConfig": "object", "Links": "list of strings", "Aliases": "list of strings", "MacAddress": "string",
+    "DriverOpts": "map of strings", "GwPriority": "int",
+}  # fmt: skip
+_EXEC: Final = {
+    "Cmd": "list of strings", "Env": "list of strings", "User": "string", "WorkingDir": "string", "DetachKeys": "string",
+    "Privileged": "bool", "Tty": "bool", "AttachStdin": "bool", "AttachStdout": "bool", "AttachStderr": "bool",
+    "ConsoleSize": "list of ints",
+}  # fmt: skip
 _CONFIG: Final = {
     "Hostname": "string", "Domainname": "string", "User": "string", "AttachStdin": "bool", "AttachStdout": "bool",
     "AttachStderr": "bool", "ExposedPorts": "map of objects", "Tty": "bool", "OpenStdin": "bool", "StdinOnce": "bool",
@@ -36,15 +47,6 @@ _HOST: Final = {
     "IOMaximumIOps": "int", "IOMaximumBandwidth": "int", "Mounts": "list of objects", "MaskedPaths": "list of strings",
     "ReadonlyPaths": "list of strings", "Init": "bool",
 }  # fmt: skip
-_LARGEST: Final = 1 << 63
-_NAMES: Final = {
-    str: "string",
-    bool: "bool",
-    int: "number",
-    float: "number",
-    list: "array",
-    dict: "object",
-}
 
 
 def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
@@ -58,46 +60,21 @@ def check_host(host: Mapping[str, Any]) -> None:
     check_fields("HostConfig", _HOST, host)
 
 
-def check_fields(struct: str, fields: Mapping[str, str], document: Mapping[str, Any]) -> None:
-    """The same for a table of fields; null means absent everywhere."""
-    for name, value in document.items():
-        kind = fields.get(name)
-        if kind is not None and value is not None and not _is(kind, value):
-            given = _NAMES.get(type(value), "value")
-            raise InvalidArgument(
-                f"invalid JSON: json: cannot unmarshal {given} into Go struct field {struct}.{name} of type {kind}"
-            )
+def check_request(document: Mapping[str, Any]) -> None:
+    """The parts of a create request."""
+    check_fields("CreateRequest", _REQUEST, document)
+    networking = document.get("NetworkingConfig") or {}
+    check_fields("NetworkingConfig", _NETWORKING, networking)
+    for settings in (networking.get("EndpointsConfig") or {}).values():
+        check_endpoint(settings or {})
 
 
-def _is(kind: str, value: Any) -> bool:
-    match kind:
-        case "string":
-            return isinstance(value, str)
-        case "bool":
-            return isinstance(value, bool)
-        case "int":
-            return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
-        case "object":
-            return isinstance(value, dict)
-        case "command":
-            return isinstance(value, str) or _is("list of strings", value)
-        case _:
-            return _is_collection(kind, value)
+def check_endpoint(settings: Mapping[str, Any]) -> None:
+    """The settings of a container on one network."""
+    check_fields("ConnectOptions", {"EndpointConfig": "object"}, {"EndpointConfig": settings})
+    check_fields("EndpointSettings", _ENDPOINT, settings)
 
 
-def _is_collection(kind: str, value: Any) -> bool:
-    match kind.split():
-        case ["list", "of", of]:
-            return isinstance(value, list) and all(
-                _is(of.removesuffix("s"), each) for each in value
-            )
-        case ["map", "of", "lists"]:
-            return isinstance(value, dict) and all(
-                each is None or _is("list of objects", each) for each in value.values()
-            )
-        case ["map", "of", of]:
-            return isinstance(value, dict) and all(
-                each is None or _is(of.removesuffix("s"), each) for each in value.values()
-            )
-        case _:
-            raise ValueError(kind)
+def check_exec(config: Mapping[str, Any]) -> None:
+    """A request for an exec."""
+    check_fields("ExecOptions", _EXEC, config)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from dockerd.background import Background
 from dockerd.containerd_client.tasks import Exited, Tasks
-from dockerd.containers import handover
+from dockerd.containers import fields, handover
 from dockerd.containers.attach import Attacher
 from dockerd.containers.errors import IsRestarting, NotRunning
 from dockerd.containers.model import Container
@@ -110,6 +110,7 @@ class ExecService:
 
     def create(self, reference: str, config: dict[str, Any]) -> str:
         """A new exec; raises NotRunning, ExecPaused, NoExecCommand."""
+        fields.check_exec(config)
         if not config.get("Cmd"):
             raise NoExecCommand
         handover.detach_keys(config.get("DetachKeys") or "")

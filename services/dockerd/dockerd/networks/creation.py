@@ -6,6 +6,7 @@ from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Any, Final
 
+from dockerd.fields import check_fields
 from dockerd.networks.catalog import new_network
 from dockerd.networks.errors import (
     DriverMissing,
@@ -25,6 +26,15 @@ from dockerd.networks.model import (
 )
 from wire.errors import InvalidArgument, NotImplementedYet
 
+_REQUEST: Final = {
+    "Name": "string", "Driver": "string", "Scope": "string", "EnableIPv4": "bool", "EnableIPv6": "bool", "IPAM": "object",
+    "Internal": "bool", "Attachable": "bool", "Ingress": "bool", "ConfigOnly": "bool", "ConfigFrom": "object",
+    "Options": "map of strings", "Labels": "map of strings",
+}  # fmt: skip
+_IPAM: Final = {"Driver": "string", "Config": "list of objects", "Options": "map of strings"}
+_POOL: Final = {
+    "Subnet": "string", "Gateway": "string", "IPRange": "string", "AuxiliaryAddresses": "map of strings",
+}  # fmt: skip
 _NOT_BUILT: Final = frozenset({"macvlan", "ipvlan", "overlay"})
 _OPTIONS: Final = frozenset(
     {OPTION_BRIDGE_NAME, OPTION_HOST_BINDING, OPTION_ICC, OPTION_MASQUERADE, OPTION_MTU}
@@ -37,6 +47,10 @@ _SMALLEST_MTU: Final = 68
 
 def parse(document: dict[str, Any]) -> NetworkRecord:
     """A record without a subnet where none was given; raises InvalidArgument, NotFound, NotImplementedYet kinds."""
+    check_fields("CreateRequest", _REQUEST, document)
+    check_fields("IPAM", _IPAM, document.get("IPAM") or {})
+    for config in (document.get("IPAM") or {}).get("Config") or []:
+        check_fields("IPAMConfig", _POOL, config)
     name = str(document.get("Name") or "")
     if not name.strip():
         raise NameEmpty

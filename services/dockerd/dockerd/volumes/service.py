@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from dockerd.events.bus import EventBus
+from dockerd.fields import check_fields
 from dockerd.filters import Filters
 from dockerd.tree.usage import size_of
 from dockerd.volumes.store import ANONYMOUS_LABEL, Volume, VolumeStore
 from wire.errors import InvalidArgument
 
 _LIST_FILTERS: Final = frozenset({"dangling", "driver", "label", "name"})
+_CREATE: Final = {
+    "Name": "string", "Driver": "string", "DriverOpts": "map of strings", "Labels": "map of strings",
+}  # fmt: skip
 _PRUNE_FILTERS: Final = frozenset({"all", "label", "label!"})
 
 
@@ -43,6 +47,7 @@ class VolumeService:
 
     def create(self, document: dict[str, Any]) -> dict[str, Any]:
         """POST /volumes/create; raises InvalidArgument."""
+        check_fields("CreateOptions", _CREATE, document)
         driver = document.get("Driver") or "local"
         if driver != "local":
             raise InvalidArgument(

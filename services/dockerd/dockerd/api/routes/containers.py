@@ -16,6 +16,7 @@ from dockerd.api.deps import (
     Rename,
     Update,
 )
+from dockerd.containers.fields import check_request
 from wire.errors import InvalidArgument
 
 router = APIRouter()
@@ -37,6 +38,7 @@ async def list_containers(request: Request, lister: List) -> JSONResponse:
 async def create(request: Request, creator: Create) -> JSONResponse:
     """`docker create`."""
     document = await params.body(request)
+    check_request(document)
     host = document.pop("HostConfig", None) or {}
     networking = document.pop("NetworkingConfig", None) or {}
     name = params.text(request, "name")

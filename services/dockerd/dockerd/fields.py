@@ -1,0 +1,67 @@
+"""The types of what clients send, checked before anything looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from wire.errors import InvalidArgument
+
+_LARGEST: Final = 1 << 63
+_NAMES: Final = {
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    list: "array",
+    dict: "object",
+}
+
+
+def check_fields(struct: str, fields: Mapping[str, str], document: Mapping[str, Any]) -> None:
+    """Raises InvalidArgument, in the words of Go's decoder, for a field that is not of the kind that the table says.
+
+    Kinds are ``string``, ``bool``, ``int``, ``object``, ``command`` (a string or a list), ``list of strings``, ``map of
+    strings`` and so on. Null means absent everywhere.
+    """
+    for name, value in document.items():
+        kind = fields.get(name)
+        if kind is not None and value is not None and not _is(kind, value):
+            given = _NAMES.get(type(value), "value")
+            raise InvalidArgument(
+                f"invalid JSON: json: cannot unmarshal {given} into Go struct field {struct}.{name} of type {kind}"
+            )
+
+
+def _is(kind: str, value: Any) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "bool":
+            return isinstance(value, bool)
+        case "int":
+            return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+        case "object":
+            return isinstance(value, dict)
+        case "command":
+            return isinstance(value, str) or _is("list of strings", value)
+        case _:
+            return _is_collection(kind, value)
+
+
+def _is_collection(kind: str, value: Any) -> bool:
+    match kind.split():
+        case ["list", "of", of]:
+            return isinstance(value, list) and all(
+                _is(of.removesuffix("s"), each) for each in value
+            )
+        case ["map", "of", "lists"]:
+            return isinstance(value, dict) and all(
+                each is None or _is("list of objects", each) for each in value.values()
+            )
+        case ["map", "of", of]:
+            return isinstance(value, dict) and all(
+                each is None or _is(of.removesuffix("s"), each) for each in value.values()
+            )
+        case _:
+            raise ValueError(kind)
