@@ -248,6 +248,7 @@ def _assemble(
         announcer=announcer,
         backoff=backoff,
         health=health,
+        volumes=volumes,
         on_exec_exit=_first(probes.exited, execs.exited),
         on_reconcile=_both(probes.reconcile, execs.reconcile),
     )

@@ -94,14 +94,16 @@ class Creator:
         container_id = container.container_id
         self._store.reserve(container.name, container_id)
         try:
-            container.mounts = mountpoints.resolve(
-                container.config, container.host, self._volumes, self._store
-            )
+            # First, because by it the next daemon knows of a creation that was cut short.
             os.mkdir(container.directory, 0o710)
+            container.mounts = mountpoints.resolve(
+                container_id, container.config, container.host, self._volumes, self._store
+            )
             container.layers = await self._tasks.prepare(container_id, image.top)
             container.save()
         except BaseException:
             self._store.release(container.name)
+            mountpoints.forget_anonymous(container_id, self._volumes)
             with contextlib.suppress(OSError):
                 os.rmdir(container.directory)
             with contextlib.suppress(EngineError):

@@ -9,13 +9,14 @@ from typing import Any
 
 from dockerd.containers.mount_spec import MountSpec, parse_bind, parse_mount, parse_volumes_from
 from dockerd.containers.store import ContainerStore
-from dockerd.volumes.store import VolumeStore
+from dockerd.volumes.store import ANONYMOUS_LABEL, VolumeStore
 from wire.errors import EngineError, InvalidArgument, NotFound
 
 Point = dict[str, Any]
 
 
 def resolve(
+    container_id: str,
     config: dict[str, Any],
     host: dict[str, Any],
     volumes: VolumeStore,
@@ -33,13 +34,13 @@ def resolve(
             if spec.destination in own:
                 raise InvalidArgument(f"Duplicate mount point: {spec.destination}")
             own.add(spec.destination)
-            found[spec.destination] = _point(spec, volumes, undo)
+            found[spec.destination] = _point(spec, volumes, container_id, undo)
         tmpfs = {os.path.normpath(path) for path in host.get("Tmpfs") or {}}
         for destination in config.get("Volumes") or {}:
             target = os.path.normpath(destination)
             if target not in found and target not in tmpfs:
                 spec = MountSpec(kind="volume", source="", destination=target)
-                found[target] = _point(spec, volumes, undo)
+                found[target] = _point(spec, volumes, container_id, undo)
         undo.pop_all()
     return list(found.values())
 
@@ -64,7 +65,9 @@ def _inherited(host: dict[str, Any], containers: ContainerStore) -> Iterator[Poi
             yield {**point, "RW": point["RW"] and writable, "Copy": False}
 
 
-def _point(spec: MountSpec, volumes: VolumeStore, undo: contextlib.ExitStack) -> Point:
+def _point(
+    spec: MountSpec, volumes: VolumeStore, container_id: str, undo: contextlib.ExitStack
+) -> Point:
     point: Point = {
         "Type": spec.kind,
         "Source": spec.source,
@@ -80,17 +83,19 @@ def _point(spec: MountSpec, volumes: VolumeStore, undo: contextlib.ExitStack) ->
         case "tmpfs":
             point["Options"] = list(spec.tmpfs_options)
         case _:
-            point |= _volume(spec, volumes, undo)
+            point |= _volume(spec, volumes, container_id, undo)
     return point
 
 
-def _volume(spec: MountSpec, volumes: VolumeStore, undo: contextlib.ExitStack) -> Point:
+def _volume(
+    spec: MountSpec, volumes: VolumeStore, container_id: str, undo: contextlib.ExitStack
+) -> Point:
     if spec.driver != "local":
         raise InvalidArgument(
             f'error looking up volume plugin {spec.driver}: plugin "{spec.driver}" not found'
         )
     known = bool(spec.source) and volumes.exists(spec.source)
-    volume = volumes.create(spec.source, spec.labels, spec.driver_options)
+    volume = volumes.create(spec.source, spec.labels, spec.driver_options, made_for=container_id)
     if not known:
         undo.callback(_forget, volumes, volume.name)
     return {
@@ -101,6 +106,13 @@ def _volume(spec: MountSpec, volumes: VolumeStore, undo: contextlib.ExitStack) -
         "Copy": spec.copy,
         "Subpath": spec.subpath,
     }
+
+
+def forget_anonymous(container_id: str, volumes: VolumeStore) -> None:
+    """The container was never made: nobody else would remove the volumes that were made with it."""
+    for volume in volumes.list():
+        if volume.made_for == container_id and ANONYMOUS_LABEL in volume.labels:
+            _forget(volumes, volume.name)
 
 
 def _forget(volumes: VolumeStore, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from dockerd.background import Background
 from dockerd.containerd_client.tasks import Exited, TaskEvent, Tasks, TaskState
-from dockerd.containers import restart_policy, wait
+from dockerd.containers import mountpoints, restart_policy, wait
 from dockerd.containers.announce import Announcer
 from dockerd.containers.health import HealthMonitor
 from dockerd.containers.model import Container, moment, now, seconds_of
@@ -23,6 +23,7 @@ from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
 from dockerd.linux import cgroups
 from dockerd.spec import resources
+from dockerd.volumes.store import VolumeStore
 from wire.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Supervisor:
         announcer: Announcer,
         backoff: Backoff,
         health: HealthMonitor,
+        volumes: VolumeStore,
         on_exec_exit: Callable[[str, str, Exited], None],
         on_reconcile: Callable[[], Awaitable[None]],
     ) -> None:
@@ -58,6 +60,7 @@ class Supervisor:
         self._announcer = announcer
         self._backoff = backoff
         self._health = health
+        self._volumes = volumes
         self._on_exec_exit = on_exec_exit
         self._on_reconcile = on_reconcile
         self._background = Background()
@@ -183,6 +186,7 @@ class Supervisor:
         for container_id in self._store.unfinished():
             try:
                 await self._tasks.remove_snapshot(container_id)
+                mountpoints.forget_anonymous(container_id, self._volumes)
                 self._store.sweep(container_id)
             except EngineError as error:
                 logger.warning("sweep", extra={"container": container_id, "error": error.message})

@@ -27,6 +27,8 @@ class Volume:
     labels: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     fresh: bool = True
+    # The container with which an anonymous one was made: should that never come to be, nobody would remove the volume.
+    made_for: str = ""
 
 
 class VolumeStore:
@@ -58,8 +60,12 @@ class VolumeStore:
         name: str = "",
         labels: dict[str, str] | None = None,
         options: dict[str, str] | None = None,
+        made_for: str = "",
     ) -> Volume:
-        """A new volume, or the existing one of that name; raises InvalidArgument in Docker's words."""
+        """A new volume, or the existing one of that name; raises InvalidArgument in Docker's words.
+
+        ``made_for`` is the container in whose creation an anonymous one is made.
+        """
         if options:
             raise InvalidArgument(
                 f'invalid option: "{next(iter(options))}": options of the local driver are not supported yet'
@@ -74,7 +80,7 @@ class VolumeStore:
                 f'create {name}: "{name}" includes invalid characters for a local volume name, only'
                 ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
             )
-        volume = Volume(name=name, created=_now(), labels=labels or {})
+        volume = Volume(name=name, created=_now(), labels=labels or {}, made_for=made_for)
         os.mkdir(f"{self._root}/{name}", 0o701)
         self.save(volume)
         os.mkdir(self.path(name), 0o755)
