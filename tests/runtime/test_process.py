@@ -225,6 +225,8 @@ def test_exec_by_flags(box: Box) -> None:
 
 
 def test_exec_in_a_cgroup_below(box: Box) -> None:
+    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("names controllers of cgroup v1")
     box.start("sleep", "100")
     below = box.cgroup("memory") / "below"
     below.mkdir()
