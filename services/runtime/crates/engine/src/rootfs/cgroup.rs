@@ -21,7 +21,8 @@ impl Builder<'_> {
             let tree = if self.own_cgroup_namespace {
                 FsContext::open("cgroup2").and_then(|context| context.mount(options.set))
             } else {
-                let group = &self.cgroups.groups()[0].path;
+                // A container without a cgroup of its own sees what its creator sees.
+                let group = self.cgroups.groups().first().map_or(Path::new("/sys/fs/cgroup"), |each| &each.path);
                 bind(group, options.set)
             };
             let tree = tree.map_err(|error| named(&error))?;
