@@ -95,6 +95,7 @@ class _Shim:
             socket_dir=bundle,
             socket=f"{bundle}/s",
             shut_down=self.loop.stop,
+            ended=_answered,
         )
         self.session = Session(self.loop, connection, self.service, _ended, _answered)
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 65536
 _GOODBYE: Final = 0.05
-# Without a connection and without a container a shim is one that nobody will ever ask for anything.
+# Without a connection, a shim is one that nobody will ever ask for anything if it has no container, or if none of its
+# containers lives and nobody could find it.
 _LONELY: Final = 30.0
 # Calls that may be pending while a container changes hands.
 _LASTING: Final = frozenset({"Wait"})
@@ -85,11 +86,16 @@ def _serve(
 
     own = os.stat(settings.address).st_ino
 
+    def findable() -> bool:
+        try:
+            # The path may be a successor's by now.
+            return os.stat(settings.address).st_ino == own
+        except FileNotFoundError:
+            return False
+
     def unlink() -> None:
-        # The path may be a successor's by now.
-        with contextlib.suppress(FileNotFoundError):
-            if os.stat(settings.address).st_ino == own:
-                os.unlink(settings.address)
+        if findable():
+            os.unlink(settings.address)
 
     def shut_down() -> None:
         unlink()
@@ -104,6 +110,7 @@ def _serve(
         socket_dir=settings.socket_dir,
         socket=settings.address,
         shut_down=shut_down,
+        ended=lambda: loop.later(_LONELY, lonely),
     )
     sessions: set[Session] = set()
 
@@ -117,7 +124,7 @@ def _serve(
     answered = worker.touch if worker is not None else _nothing
 
     def lonely() -> None:
-        if not sessions and service.empty:
+        if not sessions and (service.empty or not (service.living or findable())):
             log.warning("nobody wants this shim")
             unlink()
             loop.stop()

@@ -43,7 +43,7 @@ _TYPED_OPTIONS: Final = "runtimeoptions.v1.Options"
 
 
 class TaskService:
-    """Answers the calls of one shim; ``shut_down`` ends its process."""
+    """Answers the calls of one shim; ``shut_down`` ends its process, ``ended`` hears of each end in its containers."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class TaskService:
         socket_dir: str,
         socket: str,
         shut_down: Callable[[], None],
+        ended: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._exits = exits
@@ -63,6 +64,7 @@ class TaskService:
         self._socket_dir = socket_dir
         self._socket = socket
         self._shut_down = shut_down
+        self._ended = ended
         self._containers: dict[str, Container] = {}
 
     def dispatch(self, service: str, method: str, payload: bytes) -> Answer:
@@ -87,6 +89,14 @@ class TaskService:
     def empty(self) -> bool:
         """Whether there is no container."""
         return not self._containers
+
+    @property
+    def living(self) -> bool:
+        """Whether a container's own process lives."""
+        return any(
+            container.init is not None and container.init.living
+            for container in self._containers.values()
+        )
 
     def hand_over(self, descriptors: list[int]) -> dict[str, Any]:
         """What the shim's next process needs to go on; raises Refusal while anything is under way."""
@@ -144,6 +154,7 @@ class TaskService:
             exited_at=messages.timestamp(ended.at),
         )
         self._publisher.publish(event)
+        self._ended()
 
     async def create(self, request: Any) -> Message:
         """Create the container."""
