@@ -16,12 +16,17 @@ _RATES: Final = ("MB/s", "1/s")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. ``limit``: the ratio that is wanted at most; None if nothing is asked."""
+    """One line of the table.
+
+    ``limit``: the ratio that is wanted at most; ``bound``: our value that is wanted at most, in the unit. None if nothing
+    is asked.
+    """
 
     name: str
     label: str
     unit: str
     limit: float | None = None
+    bound: float | None = None
 
     def ratio(self, ours: float, theirs: float) -> float | None:
         """Our cost over theirs, below 1 when we are better, whichever way the unit points."""

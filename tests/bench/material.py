@@ -17,8 +17,8 @@ _BLOB: Final = 200_000_000
 
 @cache
 def archive(work: Path, size: str) -> Path:
-    """A docker archive of the image `bench-SIZE`: base, small or big."""
-    layers = {"base": _base, "small": _small, "big": _big}[size]()
+    """A docker archive of the image `bench-SIZE`: base, small, big, many or deep."""
+    layers = {"base": _base, "small": _small, "big": _big, "many": _many, "deep": _deep}[size]()
     path = work / f"{size}.tar"
     path.write_bytes(docker_archive(f"bench-{size}:latest", layers))
     return path
@@ -42,6 +42,31 @@ def _small() -> list[bytes]:
 
 def _big() -> list[bytes]:
     return [layer({"mark": b"of the benchmark"}), layer({"blob": os.urandom(_BLOB)})]
+
+
+def _many() -> list[bytes]:
+    """One layer of 20,000 files of up to 8 KB."""
+    data = os.urandom(1 << 20)
+    files = {}
+    for index in range(20_000):
+        at = index * 37 % (len(data) - 8192)
+        files[f"d{index % 100}/s{index % 7}/f{index}"] = data[at : at + index * 13 % 8192]
+    return [layer(files)]
+
+
+def _deep() -> list[bytes]:
+    """20 layers of 200 files each, half of which compresses well: 80 MB."""
+    return [
+        layer(
+            {
+                f"usr/l{number}/d{index % 10}/f{index}": os.urandom(size := 100 + index * 50)
+                + b"compressible "[: size % 13] * (size // 13)
+                + f"line {number} {index}\n".encode() * (size // 12)
+                for index in range(200)
+            }
+        )
+        for number in range(20)
+    ]
 
 
 @cache

@@ -40,6 +40,16 @@ def by_role(engine: Engine) -> dict[str, float]:
     }
 
 
+def processes_of(engine: Engine, role: str) -> list[int]:
+    """The process ids of a role."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if _role(engine, process) == role:
+                found.append(int(process.name))
+    return found
+
+
 def _role(engine: Engine, process: Path) -> str | None:
     if os.readlink(process / "ns/pid") != os.readlink("/proc/self/ns/pid"):
         return None  # in a container

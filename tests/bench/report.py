@@ -31,7 +31,8 @@ def missed(samples: Samples, labels: Sequence[str]) -> list[str]:
     return [
         figure.name
         for figure in samples.case.figures
-        if figure.limit is not None and not _holds(figure.limit, _ratios(figure, samples, labels))
+        if not _holds(figure.limit, _ratios(figure, samples, labels))
+        or not _holds(figure.bound, samples.values(figure, labels[0]))
     ]
 
 
@@ -59,7 +60,7 @@ def _row(figure: Figure, samples: Samples, labels: Sequence[str]) -> str:
         return ""
     ratios = _ratios(figure, samples, labels)
     cells = [figure.label, figure.unit, _spread(ours), _spread(theirs), _spread(ratios)]
-    return f"| {' | '.join(cells)} | {_verdict(figure, ratios)} |"
+    return f"| {' | '.join(cells)} | {_verdict(figure, ratios, ours)} |"
 
 
 def _ratios(figure: Figure, samples: Samples, labels: Sequence[str]) -> list[float]:
@@ -68,17 +69,22 @@ def _ratios(figure: Figure, samples: Samples, labels: Sequence[str]) -> list[flo
     return [ratio for ratio in ratios if ratio is not None]
 
 
-def _holds(limit: float, ratios: list[float]) -> bool:
-    return bool(ratios) and median(ratios) <= limit
+def _holds(limit: float | None, values: list[float]) -> bool:
+    """Whether the median keeps to a limit; without a value it does not."""
+    return limit is None or (bool(values) and median(values) <= limit)
 
 
-def _verdict(figure: Figure, ratios: list[float]) -> str:
-    if figure.limit is None:
-        return ""
-    if not ratios:
-        return f"≤ {figure.limit}: not measured"
-    verdict = "met" if _holds(figure.limit, ratios) else "**not met**"
-    return f"≤ {figure.limit}: {verdict}"
+def _verdict(figure: Figure, ratios: list[float], ours: list[float]) -> str:
+    words = []
+    for limit, values, unit in (
+        (figure.limit, ratios, ""),
+        (figure.bound, ours, f" {figure.unit}"),
+    ):
+        if limit is None:
+            continue
+        verdict = "met" if _holds(limit, values) else "**not met**"
+        words.append(f"≤ {limit}{unit}: {verdict if values else 'not measured'}")
+    return ", ".join(words)
 
 
 def _spread(values: list[float]) -> str:

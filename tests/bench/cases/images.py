@@ -26,14 +26,15 @@ def _cycle(size: str, engine: Engine) -> Sample:
     return out
 
 
-def _case(size: str, words: str, *, heavy: bool) -> Case:
+def _case(size: str, words: str, *, heavy: bool, limit: float | None = None) -> Case:
     figures = (
-        Figure(f"load_{size}", f"`docker load` of {words}", "s"),
-        Figure(f"save_{size}", "save of it (API)", "s"),
+        Figure(f"load_{size}", f"`docker load` of {words}", "s", limit),
+        Figure(f"save_{size}", "save of it (API)", "s", limit),
         Figure(f"rmi_{size}", "removal of it (API)", "s"),
     )
     return Case(size, figures, partial(_cycle, size), heavy=heavy)
 
 
 SMALL: Final = _case("small", "5 layers, 2,000 files, 17 MB", heavy=False)
-BIG: Final = _case("big", "2 layers, one file of 200 MB", heavy=True)
+BIG: Final = _case("big", "2 layers, one file of 200 MB", heavy=True, limit=0.7)
+MANY: Final = _case("many", "one layer, 20,000 files, 80 MB", heavy=True, limit=0.7)

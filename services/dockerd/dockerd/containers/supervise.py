@@ -161,6 +161,7 @@ class Supervisor:
             async with container.lock:
                 await self._reconcile(container, await self._tasks.state(container.container_id))
         await self._on_reconcile()
+        logger.info("reconciled", extra={"containers": sum(1 for _ in self._store)})
 
     async def _reconcile(self, container: Container, found: TaskState | None) -> None:
         runs = found is not None and found.running
