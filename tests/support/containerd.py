@@ -203,7 +203,7 @@ class Containerd:
         """The directories of snapshots, and of what is left of them."""
         return {
             path.name
-            for folder in ("snapshots", "trash", "fresh")
+            for folder in ("snapshots", "trash", "fresh", "drafts")
             for path in (self.root / "data/overlayfs" / folder).iterdir()
         }
 

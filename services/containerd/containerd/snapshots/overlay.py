@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Final
 
 from containerd.events.exchange import Exchange
-from containerd.linux.syscalls import sync_filesystem
+from containerd.linux.syscalls import spread, sync_filesystem
 from containerd.metadata import leases
 from containerd.metadata.db import Database
 from containerd.metadata.namespaces import ensure
@@ -86,11 +86,16 @@ class OverlaySnapshotter:
         self._directory = os.path.join(root, "snapshots")
         self._trash = os.path.join(root, "trash")
         self._fresh = os.path.join(root, "fresh")
+        self._drafts = os.path.join(root, "drafts")
         self._database = database
         self._exchange = exchange
-        shutil.rmtree(self._fresh, ignore_errors=True)
-        for directory in (self._directory, self._trash, self._fresh):
+        for unfinished in (self._fresh, self._drafts):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        for directory in (self._directory, self._trash, self._fresh, self._drafts):
             os.makedirs(directory, mode=0o700, exist_ok=True)
+        # ext4 without a journal looks at each inode that was freed in the last minutes before it takes another one near it:
+        # a layer's thousands of files must not stand where an image was just removed.
+        spread(self._drafts)
 
     def upper(self, number: int) -> str:
         """Where a snapshot's own files are."""
@@ -178,7 +183,7 @@ class OverlaySnapshotter:
 
     def draft(self) -> Draft:
         """A directory for the files of a layer that is to be adopted. Blocking; whoever made it discards it."""
-        path = f"{self._fresh}/{os.urandom(8).hex()}"
+        path = f"{self._drafts}/{os.urandom(8).hex()}"
         for each, mode in ((path, 0o711), (f"{path}/work", 0o711), (f"{path}/fs", 0o755)):
             os.mkdir(each, mode)
         return Draft(path)
