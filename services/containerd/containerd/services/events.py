@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from google.protobuf import any_pb2
 from google.protobuf.empty_pb2 import Empty
 
 from containerd.events.exchange import Exchange
+from containerd.transfer.pipes import FROM_CLIENT, OPENED, TO_CLIENT, Pipe
 from containerd.transfer.streams import Streams
 from wire import namespaces, typeurl
 from wire.errors import InvalidArgument
@@ -17,6 +19,8 @@ from wire.gen.containerd.services.events.v1 import events_pb2
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.version.v1 import version_pb2
 from wire.gen.containerd.types import event_pb2
+
+logger = logging.getLogger(__name__)
 
 VERSION: Final = "2.1.0+dockyard.0.1.0"
 
@@ -67,7 +71,7 @@ class StreamingService:
         self._streams = streams
 
     async def stream(
-        self, requests: AsyncIterator[any_pb2.Any], _context: Any
+        self, requests: AsyncIterator[any_pb2.Any], context: Any
     ) -> AsyncIterator[any_pb2.Any]:
         """The first message names the stream; then both sides send until they close."""
         first = await anext(requests)
@@ -77,6 +81,9 @@ class StreamingService:
                 "the first message of a stream must be a StreamInit: invalid argument"
             )
         stream = self._streams.open(init.id)
+        stream.pipe = _pipe(context)
+        if stream.pipe is not None:
+            await context.send_initial_metadata(((OPENED, "1"),))
 
         async def pump() -> None:
             try:
@@ -93,6 +100,20 @@ class StreamingService:
                 stream.sent()
         finally:
             stream.left()
+            if (pipe := stream.take_pipe()) is not None:
+                pipe.close()
             self._streams.forget(init.id)
             pumping.cancel()
             await asyncio.gather(pumping, return_exceptions=True)
+
+
+def _pipe(context: Any) -> Pipe | None:
+    """The FIFO that a client offers beside a stream; None if it offers none that can be used."""
+    for key, value in context.invocation_metadata() or ():
+        if key in {FROM_CLIENT, TO_CLIENT}:
+            try:
+                return Pipe(value, writes=key == TO_CLIENT)
+            except InvalidArgument as error:
+                # Of another mount namespace, perhaps: messages do as well.
+                logger.info("pipe of a stream cannot be used", extra={"error": error.message})
+    return None

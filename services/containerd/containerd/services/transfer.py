@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import os
 import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -27,6 +25,7 @@ from containerd.transfer.archives import ArchiveReader, write_archive
 from containerd.transfer.pull import Notice, Puller
 from containerd.transfer.push import Pusher
 from containerd.transfer.streams import Stream, Streams
+from containerd.transfer.threads import reading, writing
 from containerd.unpack.unpacker import Unpacker
 from wire import typeurl
 from wire.errors import InvalidArgument, NotFound, NotImplementedYet
@@ -40,8 +39,6 @@ from wire.gen.containerd.types.transfer import (
     registry_pb2,
 )
 from wire.oci.image import Descriptor, ImageConfig, Platform
-
-_CHUNK: Final = 1 << 18
 
 
 class TransferService:
@@ -179,7 +176,7 @@ class TransferService:
         async with self._held():
             with self._content.pinned() as pins:
                 reader = ArchiveReader(self._content, pins)
-                found = await _in_thread(stream.read(), reader.read)
+                found = await reading(stream, reader.read)
                 for digest in reader.digests:
                     await self._content.record(digest)
             for image in found:
@@ -220,7 +217,7 @@ class TransferService:
         if not images:
             raise InvalidArgument("no image to export was named")
         try:
-            await stream.write(_produced(lambda out: write_archive(self._content, images, out)))
+            await writing(stream, lambda out: write_archive(self._content, images, out))
         finally:
             stream.close()
 
@@ -280,50 +277,3 @@ async def _credentials(stream: Stream, host: str, reference: str) -> Credentials
     if answer.authType == registry_pb2.REFRESH:
         return Credentials("", answer.secret)
     return Credentials(answer.username, answer.secret)
-
-
-async def _in_thread(chunks: AsyncIterator[bytes], read: Any) -> Any:
-    """Run ``read(file)`` in a thread while the stream's chunks are fed to it through a pipe."""
-    source, sink = os.pipe()
-    loop = asyncio.get_running_loop()
-
-    def consume() -> Any:
-        with os.fdopen(source, "rb", buffering=_CHUNK) as file:
-            return read(file)
-
-    consuming = loop.run_in_executor(None, consume)
-    try:
-        with os.fdopen(sink, "wb", buffering=0) as file:
-            async for chunk in chunks:
-                view = memoryview(chunk)
-                while view and not consuming.done():
-                    written = await asyncio.to_thread(_write_some, file, view)
-                    if written < 0:
-                        break
-                    view = view[written:]
-    finally:
-        result = await consuming
-    return result
-
-
-def _write_some(file: io.FileIO, view: memoryview) -> int:
-    try:
-        return file.write(view) or 0
-    except BrokenPipeError:
-        return -1
-
-
-async def _produced(write: Any) -> AsyncIterator[bytes]:
-    """The bytes that ``write(file)`` writes in a thread, as they come."""
-    source, sink = os.pipe()
-    loop = asyncio.get_running_loop()
-
-    def produce() -> None:
-        with os.fdopen(sink, "wb", buffering=_CHUNK) as file:
-            write(file)
-
-    producing = loop.run_in_executor(None, produce)
-    with os.fdopen(source, "rb", buffering=0) as file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK):
-            yield chunk
-    await producing

@@ -9,6 +9,7 @@ from typing import Final
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 
+from containerd.transfer.pipes import Pipe
 from wire import typeurl
 from wire.errors import AlreadyExists, Cancelled, NotFound
 from wire.gen.containerd.types.transfer import streaming_pb2
@@ -23,6 +24,8 @@ class Stream:
     def __init__(self) -> None:
         self.incoming: asyncio.Queue[Any | None] = asyncio.Queue()
         self.outgoing: asyncio.Queue[Any | None] = asyncio.Queue()
+        # Where the bytes go instead of into messages.
+        self.pipe: Pipe | None = None
         self._room = asyncio.Event()
         self._gone = False
 
@@ -42,6 +45,11 @@ class Stream:
         """The client is gone."""
         self._gone = True
         self._room.set()
+
+    def take_pipe(self) -> Pipe | None:
+        """The pipe that carries the bytes, if there is one; whoever takes it closes it."""
+        pipe, self.pipe = self.pipe, None
+        return pipe
 
     async def receive(self) -> Message | None:
         """The client's next message; None at its end."""

@@ -126,8 +126,8 @@ class Containerd:
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from failure
 
-    def open_stream(self) -> Any:
-        """A bidirectional stream of Any on the Streaming service."""
+    def open_stream(self, header: tuple[str, str] | None = None) -> Any:
+        """A bidirectional stream of Any on the Streaming service; ``header`` goes into the call's metadata."""
         from google.protobuf.any_pb2 import Any as AnyMessage
 
         stub: Any = self._channel.stream_stream(
@@ -135,7 +135,7 @@ class Containerd:
             request_serializer=AnyMessage.SerializeToString,
             response_deserializer=AnyMessage.FromString,
         )
-        return stub(metadata=_METADATA, wait_for_ready=True)
+        return stub(metadata=(*_METADATA, header) if header else _METADATA, wait_for_ready=True)
 
     async def ready(self) -> None:
         """Wait until it answers."""

@@ -55,7 +55,7 @@ class Loader:
         return image_id
 
     async def _notices(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[progress_pb2.Progress]:
-        stream = await self._transfers.stream()
+        stream = await self._transfers.source()
         feeding = asyncio.get_running_loop().create_task(stream.feed(chunks))
         try:
             source = importexport_pb2.ImageImportStream(stream=stream.name)

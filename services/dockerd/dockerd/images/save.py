@@ -35,7 +35,7 @@ class Saver:
 
     async def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
         """One archive of the images with these full names."""
-        stream = await self._transfers.stream()
+        stream = await self._transfers.sink()
         source = imagestore_pb2.ImageStore(
             name=names[0],
             extra_references=[imagestore_pb2.ImageReference(name=name) for name in names[1:]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -11,8 +12,9 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from dockerd.containerd_client.client import Containerd
+from dockerd.images.pipe import OPENED, Pipe
 from wire import typeurl
-from wire.errors import EngineError, Unavailable
+from wire.errors import Unavailable
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2
 from wire.gen.containerd.types.transfer import progress_pb2, registry_pb2
@@ -28,12 +30,23 @@ _HUB_SERVER: Final = "registry-1.docker.io"
 class Transfers:
     """Runs transfers."""
 
-    def __init__(self, containerd: Containerd) -> None:
+    def __init__(self, containerd: Containerd, pipes: str) -> None:
+        """``pipes`` is a folder for the FIFOs of transfers that begin; it is emptied."""
         self._containerd = containerd
+        self._pipes = pipes
+        shutil.rmtree(pipes, ignore_errors=True)
 
     async def stream(self) -> ByteStream:
         """A stream that a transfer can name."""
         return await ByteStream.open(self._containerd)
+
+    async def source(self) -> ByteStream:
+        """A stream of bytes that we send."""
+        return await ByteStream.open(self._containerd, Pipe(self._pipes, writes=True))
+
+    async def sink(self) -> ByteStream:
+        """A stream of bytes that we get."""
+        return await ByteStream.open(self._containerd, Pipe(self._pipes, writes=False))
 
     async def run(self, source: Any, destination: Any) -> AsyncIterator[progress_pb2.Progress]:
         """Transfer, and yield containerd's progress; raises EngineError kinds."""
@@ -66,23 +79,33 @@ class ByteStream:
 
     _count = 0
 
-    def __init__(self, name: str, call: Any) -> None:
+    def __init__(self, name: str, call: Any, pipe: Pipe | None) -> None:
         self.name = name
         self._call = call
+        self._pipe = pipe
 
     @classmethod
-    async def open(cls, containerd: Containerd) -> ByteStream:
-        """A new stream."""
+    async def open(cls, containerd: Containerd, pipe: Pipe | None = None) -> ByteStream:
+        """A new stream; its bytes go through ``pipe`` if containerd can open that, else in messages."""
         cls._count += 1
         name = f"dockerd-{id(containerd):x}-{cls._count}"
-        stream = cls(name, containerd.open_stream())
+        stream = cls(name, containerd.open_stream(pipe.header if pipe else None), pipe)
         try:
             await stream.write(streaming_pb2.StreamInit(id=name))
             await stream.receive()
-        except EngineError:
+            if pipe is not None:
+                await stream._settle(pipe)
+        except BaseException:
             stream.close()
             raise
         return stream
+
+    async def _settle(self, pipe: Pipe) -> None:
+        if any(key == OPENED for key, _ in await self._call.initial_metadata() or ()):
+            pipe.settle()
+        else:
+            self._pipe = None
+            pipe.close()
 
     async def write(self, message: Message) -> None:
         """Send a message; raises EngineError kinds."""
@@ -102,7 +125,10 @@ class ByteStream:
         return None if packed is grpc.aio.EOF else typeurl.unpack(packed)
 
     async def feed(self, chunks: AsyncIterator[bytes]) -> None:
-        """Send data, as far as the window is open."""
+        """Send data, as far as there is room."""
+        if self._pipe is not None:
+            await self._pipe.feed(chunks)
+            return
         room = 0
         async for chunk in chunks:
             view = bytes(chunk)
@@ -120,6 +146,10 @@ class ByteStream:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The data that the other side sends."""
+        if self._pipe is not None:
+            async for data in self._pipe.chunks():
+                yield data
+            return
         # HTTP/2 holds the sender back already. Updates are rare, because grpc.aio (1.85) drops what is still unread when a
         # write meets a stream that the other side has just ended.
         await self.write(transfer_streaming.WindowUpdate(update=_WINDOW))
@@ -153,3 +183,5 @@ class ByteStream:
     def close(self) -> None:
         """Give it up."""
         self._call.cancel()
+        if self._pipe is not None:
+            self._pipe.close()
