@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.support.containerd import Containerd
+from tests.support.images import docker_archive, layer
 
 from dockerd.containerd_client.client import Containerd as Client
 from dockerd.images import pipe as pipes
 from dockerd.images.load import Loader
 from dockerd.images.save import Saver
 from dockerd.images.transfer import Transfers
-from tests.support.containerd import Containerd
-from tests.support.images import docker_archive, layer
 
 
 class Silent:
