@@ -55,12 +55,12 @@ def _many() -> list[bytes]:
 
 
 def _deep() -> list[bytes]:
-    """20 layers of 200 files each, half of which compresses well: 80 MB."""
+    """20 layers of 200 files each, half of which compresses well: 285 MB."""
     return [
         layer(
             {
-                f"usr/l{number}/d{index % 10}/f{index}": os.urandom(size := 100 + index * 50)
-                + b"compressible "[: size % 13] * (size // 13)
+                f"usr/l{number}/d{index % 10}/f{index}": os.urandom(size := 100 + index * 240)
+                + b"compressible " * (size // 13)
                 + f"line {number} {index}\n".encode() * (size // 12)
                 for index in range(200)
             }

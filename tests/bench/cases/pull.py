@@ -54,7 +54,7 @@ PULL: Final = Case(
     "pull",
     (
         Figure(
-            "pull", "`docker pull` of 20 layers, 4,000 files, 80 MB, and syncfs", "s", limit=0.5
+            "pull", "`docker pull` of 20 layers, 4,000 files, 285 MB, and syncfs", "s", limit=0.5
         ),
         Figure("pull_ten", "ten of it at once, and syncfs", "s"),
         Figure("pull_joined", "… over one", "×", bound=_MOST),

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -151,6 +151,20 @@ class ContentStore:
 
         def insert(connection: sqlite3.Connection, namespace: str) -> bool:
             return self.insert(connection, namespace, digest, path, labels)
+
+        return await self._database.call(insert, namespaces.current())
+
+    async def known(self, digests: Collection[str], labels: Mapping[str, str] = {}) -> set[str]:
+        """``record`` for those of several blobs that are here, at once; which they are."""
+        validate_labels(labels)
+
+        def insert(connection: sqlite3.Connection, namespace: str) -> set[str]:
+            found = set()
+            for digest in digests:
+                with contextlib.suppress(NotFound):
+                    self.insert(connection, namespace, digest, self.path(digest), labels)
+                    found.add(digest)
+            return found
 
         return await self._database.call(insert, namespaces.current())
 

@@ -5,6 +5,7 @@ Blocking, for threads; a connection is kept for each thread.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import logging
 import os
@@ -204,7 +205,7 @@ class Endpoint:
         if plain:
             connection: http.client.HTTPConnection = _Connection(authority, timeout=timeout)
         else:
-            context = _tls(self.host) if own else ssl.create_default_context()
+            context = _tls(self.host) if own else _trusted()
             connection = _SecureConnection(authority, timeout=timeout, context=context)
         return connection
 
@@ -223,11 +224,22 @@ class _SecureConnection(http.client.HTTPSConnection):
         self.sock.settimeout(_TIMEOUT)
 
 
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The machine's certificates, read once: that takes longer than many a pull. Nobody changes this context."""
+    return ssl.create_default_context()
+
+
 def _tls(host: Host) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    if not (host.skip_verify or host.ca or host.client):
+        return _trusted()
     if host.skip_verify:
+        # Whose certificates are trusted makes no difference then.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    else:
+        context = ssl.create_default_context()
     try:
         for path in host.ca:
             context.load_verify_locations(path)

@@ -234,14 +234,15 @@ class OverlaySnapshotter:
         """A snapshot of the current namespace; raises NotFound."""
         return await self._database.call(_find, namespaces.current(), name)
 
-    async def held(self, name: str) -> bool:
-        """Whether there is such a snapshot; the current lease holds it then."""
+    async def held(self, names: Sequence[str]) -> int:
+        """How many snapshots of a chain there are, from the lowest on; the current lease holds these then."""
 
-        def hold(connection: sqlite3.Connection, namespace: str) -> bool:
-            if not _exists(connection, namespace, name):
-                return False
-            leases.hold(connection, namespace, _HELD, name)
-            return True
+        def hold(connection: sqlite3.Connection, namespace: str) -> int:
+            for number, name in enumerate(names):
+                if not _exists(connection, namespace, name):
+                    return number
+                leases.hold(connection, namespace, _HELD, name)
+            return len(names)
 
         return await self._database.call(hold, namespaces.current())
 

@@ -28,6 +28,40 @@ _NOTICE_EVERY: Final = 1 << 19
 Notice = Callable[[str, Descriptor, int, int], None]
 
 
+class _Holding:
+    """Takes blobs that are here into the namespace and the lease of one pull; those asked for meanwhile go together."""
+
+    def __init__(self, content: ContentStore, labels: Mapping[str, str]) -> None:
+        self._content = content
+        self._labels = labels
+        self._asked: dict[str, asyncio.Future[bool]] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    async def known(self, digest: str) -> bool:
+        """Whether a blob is here; it is recorded, and held, then."""
+        loop = asyncio.get_running_loop()
+        asked = self._asked.setdefault(digest, loop.create_future())
+        if self._asking is None:
+            self._asking = loop.create_task(self._ask())
+        return await asyncio.shield(asked)
+
+    async def _ask(self) -> None:
+        try:
+            while self._asked:
+                asked, self._asked = self._asked, {}
+                try:
+                    found = await self._content.known(asked, self._labels)
+                except Exception as error:  # noqa: BLE001 - it is raised where it was asked
+                    for future in asked.values():
+                        future.set_exception(error)
+                        future.exception()  # whoever asked may be gone
+                else:
+                    for digest, future in asked.items():
+                        future.set_result(digest in found)
+        finally:
+            self._asking = None
+
+
 class Puller:
     """Pulls into one content store."""
 
@@ -49,9 +83,11 @@ class Puller:
         notice("resolved", target, target.size, target.size)
         chosen = await self._choose(registry, target, platforms)
         images = [await self._manifest(registry, each) for each in chosen]
+        holding = _Holding(self._content, registry.source_labels)
         for manifest in images:
-            await self._fetch(registry, manifest.config, notice)
-        await self._fetch_layers(registry, images, notice, unpacked=self._for_us(chosen, images))
+            await self._fetch(registry, manifest.config, holding, notice)
+        unpacked = self._for_us(chosen, images)
+        await self._fetch_layers(registry, images, holding, notice, unpacked=unpacked)
         return target
 
     def _for_us(
@@ -68,6 +104,7 @@ class Puller:
         self,
         registry: Registry,
         images: Sequence[Manifest],
+        holding: _Holding,
         notice: Notice,
         *,
         unpacked: tuple[Manifest, ImageConfig] | None,
@@ -78,7 +115,9 @@ class Puller:
         for layer in (layer for manifest in images for layer in manifest.layers):
             if layer.digest not in downloads:
                 notice("waiting", layer, 0, layer.size)
-                downloads[layer.digest] = loop.create_task(self._fetch(registry, layer, notice))
+                downloads[layer.digest] = loop.create_task(
+                    self._fetch(registry, layer, holding, notice)
+                )
 
         async def wait_for(layer: Descriptor) -> None:
             await downloads[layer.digest]
@@ -167,9 +206,11 @@ class Puller:
         await self._keep(registry, descriptor, body)
         return body
 
-    async def _fetch(self, registry: Registry, descriptor: Descriptor, notice: Notice) -> None:
+    async def _fetch(
+        self, registry: Registry, descriptor: Descriptor, holding: _Holding, notice: Notice
+    ) -> None:
         """Fetch a blob unless it is here; two pulls of the same one into a namespace share the work."""
-        if await self._known(descriptor.digest, registry.source_labels):
+        if await holding.known(descriptor.digest):
             notice("exists", descriptor, descriptor.size, descriptor.size)
             return
         key = namespaces.current(), descriptor.digest
@@ -182,7 +223,7 @@ class Puller:
                 running.add_done_callback(lambda _: self._fetching.pop(key, None))
             await asyncio.shield(running)
             # The other pull may have failed since, and its blobs may be gone with it.
-            if await self._known(descriptor.digest, registry.source_labels):
+            if await holding.known(descriptor.digest):
                 break
         notice("downloaded", descriptor, descriptor.size, descriptor.size)
 

@@ -58,12 +58,12 @@ class Unpacker:
         if not layers:
             return ""
         names = [chain_id(config.diff_ids[: number + 1]) for number in range(len(layers))]
-        while (first := await self._first_missing(names)) < len(names):
+        while (first := await self._snapshotter.held(names)) < len(names):
             # Whoever else needs this layer waits, and finds it then with all that stand on it.
             key = namespaces.current(), names[first]
             lock = self._locks.setdefault(key, asyncio.Lock())
             async with lock:
-                if await self._first_missing(names) == first:
+                if await self._snapshotter.held(names) == first:
                     await self._make(names, config.diff_ids, layers, first, on_layer, wait_for)
             if not lock.locked():
                 self._locks.pop(key, None)
@@ -77,12 +77,6 @@ class Unpacker:
         labels[config_digest] = {f"{SNAPSHOT}.{SNAPSHOTTER}": names[-1]}
         await self._content.label(labels)
         return names[-1]
-
-    async def _first_missing(self, names: Sequence[str]) -> int:
-        for number, name in enumerate(names):
-            if not await self._snapshotter.held(name):
-                return number
-        return len(names)
 
     async def _make(
         self,
