@@ -45,7 +45,7 @@ class NamespaceStore:
         await self._database.call(insert)
 
     async def labels(self, name: str) -> dict[str, str]:
-        """Raises NotFound."""
+        """None for a namespace that nobody made yet: clients ask for the defaults in its labels before they use it."""
         return await self._database.call(_labels, name)
 
     async def list(self) -> dict[str, dict[str, str]]:
@@ -58,10 +58,15 @@ class NamespaceStore:
         return await self._database.call(select)
 
     async def set_labels(self, name: str, labels: Mapping[str, str], *, replace: bool) -> None:
-        """Set labels, an empty value removing one; ``replace`` removes those that are not given. Raises NotFound."""
+        """Set labels, an empty value removing one; ``replace`` removes those that are not given.
+
+        Makes the namespace if there is none. Raises InvalidArgument.
+        """
+        validate(name)
         validate_labels(labels)
 
         def update(connection: sqlite3.Connection) -> None:
+            ensure(connection, name)
             known = _labels(connection, name)
             merged = {**({} if replace else known), **labels}
             kept = {key: value for key, value in merged.items() if value}
@@ -75,7 +80,9 @@ class NamespaceStore:
         """Raises NotFound, and FailedPrecondition while something is in it."""
 
         def delete(connection: sqlite3.Connection) -> None:
-            _labels(connection, name)
+            known = "SELECT 1 FROM namespaces WHERE name = ?"
+            if connection.execute(known, (name,)).fetchone() is None:
+                raise NotFound(f'namespace "{name}": not found')
             left = [
                 what for what, query in _OWNERS if connection.execute(query, (name,)).fetchone()
             ]
@@ -93,7 +100,5 @@ class NamespaceStore:
 
 def _labels(connection: sqlite3.Connection, name: str) -> dict[str, str]:
     row = connection.execute("SELECT labels FROM namespaces WHERE name = ?", (name,)).fetchone()
-    if row is None:
-        raise NotFound(f'namespace "{name}": not found')
-    found: dict[str, str] = json.loads(row[0])
+    found: dict[str, str] = json.loads(row[0]) if row else {}
     return found
