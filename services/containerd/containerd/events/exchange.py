@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from google.protobuf.message import Message
@@ -15,12 +17,22 @@ from wire.errors import InvalidArgument, ResourceExhausted
 from wire.gen.containerd.types import event_pb2
 
 _QUEUE: Final = 10_000
+# Seconds that clients have to come back after a restart: those of Go pause up to three between two attempts.
+_RETURN: Final = 10.0
+_MISSED: Final = 1_000
 
 
 class Exchange:
-    """Publishes envelopes to every subscriber whose filters match, in order."""
+    """Publishes envelopes to every subscriber whose filters match, in order.
+
+    Shims tell at once what happened while containerd was away, often before its clients have come back: who subscribes
+    within the first seconds gets that, too, first.
+    """
 
     def __init__(self) -> None:
+        self._born = time.time_ns()
+        self._until = time.monotonic() + _RETURN
+        self._missed: list[event_pb2.Envelope] = []
         self._subscribers: list[tuple[Filter, asyncio.Queue[event_pb2.Envelope]]] = []
 
     def publish(self, topic: str, event: Message) -> None:
@@ -37,6 +49,8 @@ class Exchange:
             raise InvalidArgument(
                 f"envelope with topic {envelope.topic!r} is invalid: invalid argument"
             )
+        if envelope.timestamp.ToNanoseconds() < self._born and self._welcoming():
+            self._missed = [*self._missed, envelope][-_MISSED:]
         for filters, queue in self._subscribers:
             if filters.matches(lambda path: _field(envelope, path)) and queue.qsize() <= _QUEUE:
                 queue.put_nowait(envelope)
@@ -45,12 +59,23 @@ class Exchange:
     def subscribe(self, expressions: Sequence[str]) -> Iterator[AsyncIterator[event_pb2.Envelope]]:
         """Every matching envelope from now on; reading raises ResourceExhausted for a reader that falls behind."""
         queue: asyncio.Queue[event_pb2.Envelope] = asyncio.Queue()
-        entry = (Filter(expressions), queue)
+        filters = Filter(expressions)
+        if self._welcoming():
+            for envelope in self._missed:
+                if filters.matches(partial(_field, envelope)):
+                    queue.put_nowait(envelope)
+        entry = (filters, queue)
         self._subscribers.append(entry)
         try:
             yield _taken(queue)
         finally:
             self._subscribers.remove(entry)
+
+    def _welcoming(self) -> bool:
+        if time.monotonic() < self._until:
+            return True
+        self._missed = []
+        return False
 
 
 async def _taken(queue: asyncio.Queue[event_pb2.Envelope]) -> AsyncIterator[event_pb2.Envelope]:

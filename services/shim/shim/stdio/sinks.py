@@ -61,6 +61,16 @@ class DescriptorSink:
         self._finishing = False
 
     @property
+    def descriptor(self) -> int:
+        """It belongs to the sink."""
+        return self._descriptor
+
+    def replace(self, descriptor: int) -> None:
+        """Go on with another descriptor of the same, which belongs to the sink from now on."""
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+
+    @property
     def full(self) -> bool:
         """Whether bytes wait for the reader."""
         return bool(self._buffer)

@@ -158,7 +158,12 @@ class Streams:
             descriptors.append(self._input)
         if found["fifo"]:
             descriptors.append(self._fifo)
+        # Not opened by name again: a FIFO's reader would see the end in between, and what waits in it would be lost.
+        descriptors += [each.descriptor for each in self._outputs()]
         return found
+
+    def _outputs(self) -> list[sinks.DescriptorSink]:
+        return [sink for sink in self.sinks if isinstance(sink, sinks.DescriptorSink)]
 
     def take_over(self, found: dict[str, Any], descriptors: Iterator[int]) -> None:
         """Go on with the streams of another process, which has ended."""
@@ -173,6 +178,8 @@ class Streams:
         if self._fifo >= 0:
             os.close(self._fifo)
             self._fifo = next(descriptors) if found["fifo"] else -1
+        for each in self._outputs():
+            each.replace(next(descriptors))
         self._input_closing = found["closing"]
         if self.log is not None:
             self.log.take(found["held"], found["dropped"])
