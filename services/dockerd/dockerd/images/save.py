@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from dockerd.images.reference import parse
 from dockerd.images.store import ImageStore
-from dockerd.images.transfer import Transfers
+from dockerd.images.transfer import ByteStream, Transfers
 from wire.errors import InvalidArgument
 from wire.gen.containerd.types.transfer import imagestore_pb2, importexport_pb2
 
@@ -34,8 +34,10 @@ class Saver:
         return names
 
     async def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
-        """One archive of the images with these full names."""
-        stream = await self._transfers.sink()
+        """One archive of the images with these full names; raises NotImplementedYet before anything is read."""
+        return self._chunks(names, await self._transfers.sink())
+
+    async def _chunks(self, names: Sequence[str], stream: ByteStream) -> AsyncIterator[bytes]:
         source = imagestore_pb2.ImageStore(
             name=names[0],
             extra_references=[imagestore_pb2.ImageReference(name=name) for name in names[1:]],

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from dockerd.containerd_client.client import Containerd
 from dockerd.images.pipe import OPENED, Pipe
 from wire import typeurl
-from wire.errors import Unavailable
+from wire.errors import EngineError, NotImplementedYet, Unavailable
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2
 from wire.gen.containerd.types.transfer import progress_pb2, registry_pb2
@@ -23,6 +23,10 @@ from wire.grpc_adapter import error_of
 
 _WINDOW: Final = (1 << 31) - 1
 _LARGEST: Final = 1 << 20
+_LACKING: Final = (
+    "this containerd has no transfer service, which pull, push, load, save and import need:"
+    " use containerd 1.7 or newer, or bring images in with `ctr --namespace moby images`"
+)
 _HUB: Final = "docker.io"
 _HUB_SERVER: Final = "registry-1.docker.io"
 
@@ -38,15 +42,37 @@ class Transfers:
 
     async def stream(self) -> ByteStream:
         """A stream that a transfer can name."""
-        return await ByteStream.open(self._containerd)
+        return await self._open(None)
 
     async def source(self) -> ByteStream:
         """A stream of bytes that we send."""
-        return await ByteStream.open(self._containerd, Pipe(self._pipes, writes=True))
+        return await self._open(Pipe(self._pipes, writes=True))
 
     async def sink(self) -> ByteStream:
         """A stream of bytes that we get."""
-        return await ByteStream.open(self._containerd, Pipe(self._pipes, writes=False))
+        return await self._open(Pipe(self._pipes, writes=False))
+
+    async def _open(self, pipe: Pipe | None) -> ByteStream:
+        try:
+            return await ByteStream.open(self._containerd, pipe)
+        except EngineError as error:
+            # A stream that the other side does not know fails in many ways; a plain call tells why.
+            if await self._served():
+                raise
+            raise NotImplementedYet(_LACKING) from error
+
+    async def _served(self) -> bool:
+        """Whether this containerd has the service; one that is away counts as one that has."""
+        try:
+            request = transfer_pb2.TransferRequest()
+            await self._containerd.call(
+                "transfer.v1.Transfer", "Transfer", request, Empty, wait=False
+            )
+        except NotImplementedYet as error:
+            return "unknown service" not in error.message
+        except EngineError:
+            pass
+        return True
 
     async def run(self, source: Any, destination: Any) -> AsyncIterator[progress_pb2.Progress]:
         """Transfer, and yield containerd's progress; raises EngineError kinds."""

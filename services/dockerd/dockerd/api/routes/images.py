@@ -88,7 +88,7 @@ async def save(reference: str, saver: Save) -> Response:
 
 async def _save(references: Sequence[str], saver: Saver) -> Response:
     names = await saver.names(references)
-    return StreamingResponse(saver.save(names), media_type="application/x-tar")
+    return StreamingResponse(await saver.save(names), media_type="application/x-tar")
 
 
 @router.get("/images/{reference:path}/json")
