@@ -122,7 +122,10 @@ test-deps: deps ## Install what the tests need besides (Debian)
 	  [ -n "$$(apt-cache show "$$2" $$3 2>/dev/null)" ] || $(APT_UPDATE); \
 	  [ -n "$$(apt-cache show "$$2" 2>/dev/null)" ] || set -- "$$1" "$$3"; \
 	  apt-get download -qq "$$2" && dpkg -x "$$2"_*.deb . && rm "$$2"_*.deb; }; \
-	(need docker docker-cli docker.io) && (need docker-registry docker-registry) && (need ctr containerd) && (need runc runc)
+	(need docker docker-cli docker.io) && (need docker-registry docker-registry) && (need ctr containerd) && (need runc runc) && \
+	(need dockerd docker.io docker.io) && (need containerd containerd) && (need containerd-shim-runc-v2 containerd)
+	@# What dockerd is linked with.
+	@ldconfig -p | grep -q libdevmapper.so.1.02.1 || { $(APT_UPDATE) && $(APT_INSTALL) libdevmapper1.02.1; }
 
 deps: compiler ## Install the system packages that are missing (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \

@@ -13,13 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.debian import CONFIG, original
 from tests.support.images import BUSYBOX, busybox_layer, docker_archive
 from tests.support.stack import BIN, Done, wait_until
 
 RUNTIME = "io.containerd.dockyard.v1"
-CONFIG = """version = 2
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.devmapper"]
-"""
 pytestmark = pytest.mark.root
 
 
@@ -32,8 +30,7 @@ class RealContainerd:
         (root / "config.toml").write_text(CONFIG)
 
     def start(self) -> None:
-        program = shutil.which("containerd", path="/usr/bin:/bin")
-        assert program is not None
+        program = original("containerd")
         environment = {
             **os.environ,
             "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -84,12 +81,9 @@ class RealContainerd:
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[RealContainerd]:
-    if (
-        os.geteuid() != 0
-        or not shutil.which("containerd", path="/usr/bin:/bin")
-        or not shutil.which("ctr")
-    ):
+    if os.geteuid() != 0 or not shutil.which("ctr"):
         pytest.skip("needs root and Debian's containerd")
+    original("containerd")
     root = Path(tempfile.mkdtemp(prefix="dockyard-real-"))
     found = RealContainerd(root)
     found.start()

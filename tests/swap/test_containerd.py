@@ -1,0 +1,188 @@
+"""Our dockerd on Debian's containerd 1.6, which finds our shim in its PATH."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.debian import CONFIG, Surroundings, original, surroundings
+from tests.support.images import BUSYBOX, busybox_layer, docker_archive
+from tests.support.stack import BIN, wait_until
+from tests.swap.conftest import Engine
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+COUNTING = "i=0; trap 'exit 5' TERM; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
+LISTENING = "trap 'exit 8' TERM; while :; do sleep 0.1; done"
+
+
+class RealContainerd:
+    """Debian's containerd inside the surroundings."""
+
+    def __init__(self, inside: Surroundings) -> None:
+        self.inside = inside
+        (inside.root / "config.toml").write_text(CONFIG)
+
+    def start(self) -> None:
+        root = self.inside.root
+        self.inside.start(
+            "containerd",
+            *(original("containerd"), "--config", root / "config.toml"),
+            *("--root", root / "data", "--state", root / "state", "--address", root / "c.sock"),
+            DOCKYARD_SOCKET_ROOT=str(root),
+        )
+        self.inside.answers("containerd", *self._ctr, "version")
+
+    @property
+    def _ctr(self) -> tuple[str | Path, ...]:
+        return (original("ctr"), "--address", self.inside.root / "c.sock", "-n", "moby")
+
+    def ctr(self, *words: str, stdin: bytes | None = None) -> str:
+        done = self.inside.call(*self._ctr, *words, stdin=stdin)
+        assert done.code == 0, (words, done)
+        return done.out
+
+    def kill(self) -> None:
+        self.inside.end("containerd", signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Engine, RealContainerd]]:
+    with surroundings("swap-c") as inside:
+        containerd = RealContainerd(inside)
+        containerd.start()
+        archive = docker_archive(f"docker.io/library/{BUSYBOX}", [busybox_layer()])
+        containerd.ctr("images", "import", "-", stdin=archive)
+        engine = Engine(inside, BIN / "dockerd")
+        engine.start()
+        yield engine, containerd
+        names = engine("ps", "-aq").split()
+        if names:
+            engine("rm", "-f", *names)
+        assert containerd.ctr("containers", "ls", "-q") == ""
+        assert "Active" not in containerd.ctr("snapshots", "ls")
+
+
+@pytest.fixture
+def engine(pair: tuple[Engine, RealContainerd]) -> Engine:
+    return pair[0]
+
+
+@pytest.fixture
+def containerd(pair: tuple[Engine, RealContainerd]) -> RealContainerd:
+    return pair[1]
+
+
+def test_run_logs_exec_stop(engine: Engine) -> None:
+    done = engine.call("run", "--rm", BUSYBOX, "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.code, done.out, done.err) == (7, "out\n", "err\n")
+    assert engine("run", "--rm", "-i", BUSYBOX, "cat", stdin=b"given") == "given"
+    done = engine.call("run", "--rm", BUSYBOX, "no-such")
+    assert done.code == 127
+    assert "executable file not found" in done.err
+    script = "echo one; trap 'echo bye; exit 3' TERM; while :; do sleep 0.1; done"
+    engine("run", "-d", "--name", "one", "-m", "64m", BUSYBOX, "sh", "-c", script)
+    wait_until(lambda: engine("logs", "one") == "one")
+    assert engine("exec", "-u", "1000", "one", "id", "-u") == "1000"
+    assert engine("exec", "-i", "one", "cat", stdin=b"x" * 100_000) == "x" * 100_000
+    assert engine.call("exec", "one", "sh", "-c", "exit 9").code == 9
+    assert "sleep" in engine("top", "one")
+    engine("pause", "one")
+    assert engine.inspect("one")["State"]["Status"] == "paused"
+    engine("unpause", "one")
+    engine("update", "--memory", "96m", "--memory-swap", "96m", "one")
+    assert "96MiB" in engine("stats", "--no-stream", "--format", "{{.MemUsage}}", "one")
+    engine("stop", "one")
+    assert engine.inspect("one")["State"]["ExitCode"] == 3
+    assert engine("logs", "one") == "one\nbye"
+    engine("start", "one")
+    assert engine.inspect("one")["State"]["Running"] is True
+    engine("rm", "-f", "one")
+
+
+def test_attach(engine: Engine) -> None:
+    engine("run", "-d", "-i", "--name", "line", BUSYBOX, "sh", "-c", "read x; echo got $x; exit 4")
+    done = engine.call("attach", "line", stdin=b"this\n")
+    assert (done.code, done.out) == (4, "got this\n")
+    engine("rm", "line")
+
+
+def test_files(engine: Engine, tmp_path: Path) -> None:
+    engine("run", "-d", "--name", "files", BUSYBOX, "sleep", "1000")
+    (tmp_path / "in").write_text("content")
+    engine("cp", tmp_path / "in", "files:/data/in")
+    assert engine("exec", "files", "cat", "/data/in") == "content"
+    engine("cp", "files:/data/seed", tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "from the image\n"
+    assert "A /data/in" in engine("diff", "files")
+    assert "overlay" in engine.inspect("files")["GraphDriver"]["Name"]
+    engine("commit", "files", "committed:1")
+    assert engine("run", "--rm", "committed:1", "cat", "/data/in") == "content"
+    engine("rm", "-f", "files")
+    engine("rmi", "committed:1")
+
+
+def test_images(engine: Engine, tmp_path: Path) -> None:
+    assert engine("images", "--format", "{{.Repository}}:{{.Tag}}") == BUSYBOX
+    engine("tag", BUSYBOX, "other:2")
+    assert engine("run", "--rm", "other:2", "echo", "there") == "there"
+    engine("rmi", "other:2")
+    lacking = "this containerd has no transfer service"
+    for words in (("pull", "other:3"), ("save", "-o", str(tmp_path / "x"), BUSYBOX)):
+        assert lacking in engine.call(*words).err
+    archive = docker_archive("other:4", [busybox_layer()])
+    assert lacking in engine.call("load", stdin=archive).err
+
+
+def test_published_port(engine: Engine) -> None:
+    engine("run", "-d", "--name", "web", "-p", "8088:80", BUSYBOX, "httpd", "-f", "-h", "/data")
+    address = engine.inspect("web")["NetworkSettings"]["IPAddress"]
+    fetched = engine("run", "--rm", BUSYBOX, "wget", "-qO-", f"http://{address}/seed")
+    assert fetched == "from the image"
+    fetched = engine.inside.call("busybox", "wget", "-qO-", "http://127.0.0.1:8088/seed").out
+    assert fetched == "from the image\n"
+    engine("rm", "-f", "web")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_containers_survive_dockerd(engine: Engine, number: signal.Signals) -> None:
+    engine("run", "-d", "--name", "kept", BUSYBOX, "sh", "-c", COUNTING)
+    engine("run", "-d", "--name", "ends", BUSYBOX, "sh", "-c", LISTENING)
+    pid, ends = engine.pid("kept"), engine.pid("ends")
+    wait_until(lambda: engine("logs", "kept") != "")
+    engine.inside.end("dockerd", number)
+    os.kill(ends, signal.SIGTERM)
+    wait_until(lambda: not Path(f"/proc/{ends}").exists())
+    engine.start()
+    assert engine.pid("kept") == pid
+    wait_until(lambda: not engine.inspect("ends")["State"]["Running"])
+    assert engine.inspect("ends")["State"]["ExitCode"] == 8
+    assert engine("exec", "kept", "echo", "in") == "in"
+    engine("stop", "kept")
+    assert engine.inspect("kept")["State"]["ExitCode"] == 5
+    said = engine("logs", "kept").splitlines()
+    assert said == [str(number + 1) for number in range(len(said))]
+    engine("rm", "kept", "ends")
+
+
+def test_containers_survive_a_killed_containerd(engine: Engine, containerd: RealContainerd) -> None:
+    engine("run", "-d", "--name", "kept", BUSYBOX, "sh", "-c", COUNTING)
+    engine("run", "-d", "--name", "ends", BUSYBOX, "sh", "-c", LISTENING)
+    pid, ends = engine.pid("kept"), engine.pid("ends")
+    wait_until(lambda: engine("logs", "kept") != "")
+    containerd.kill()
+    os.kill(ends, signal.SIGTERM)
+    wait_until(lambda: not Path(f"/proc/{ends}").exists())
+    lines = len(engine("logs", "kept").splitlines())
+    wait_until(lambda: len(engine("logs", "kept").splitlines()) > lines)
+    containerd.start()
+    assert engine.pid("kept") == pid
+    assert engine("exec", "kept", "echo", "in") == "in"
+    engine("stop", "kept")
+    assert engine.inspect("kept")["State"]["ExitCode"] == 5
+    wait_until(lambda: not engine.inspect("ends")["State"]["Running"])
+    assert engine.inspect("ends")["State"]["ExitCode"] == 8
+    assert engine("run", "--rm", BUSYBOX, "echo", "after") == "after"
+    engine("rm", "kept", "ends")
