@@ -32,7 +32,7 @@ from containerd.services.containers import ContainersService
 from containerd.services.content import ContentService
 from containerd.services.diff import DiffService
 from containerd.services.events import EventsService, StreamingService, VersionService
-from containerd.services.handlers import handlers
+from containerd.services.handlers import Unknown, handlers
 from containerd.services.health import HealthService
 from containerd.services.images import ImagesService
 from containerd.services.introspection import IntrospectionService
@@ -169,6 +169,8 @@ async def serve(config: Config) -> None:
         server.add_generic_rpc_handlers(
             tuple(handlers(module, name, service) for (module, name), service in services.items())
         )
+        known = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services]
+        server.add_generic_rpc_handlers((Unknown(known),))
         # Bound under another name and renamed, so that nobody finds a socket that does not answer.
         fresh = f"{config.address}.new"
         with contextlib.suppress(FileNotFoundError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +45,31 @@ def handlers(module: ModuleType, name: str, service: object) -> grpc.GenericRpcH
             response_serializer=response.SerializeToString,
         )
     return grpc.method_handlers_generic_handler(descriptor.full_name, found)
+
+
+class Unknown(grpc.GenericRpcHandler):
+    """Refuses, in a Go server's words, what no other handler serves; to be added last.
+
+    ``served`` are the full names of the services that are there.
+    """
+
+    def __init__(self, served: Collection[str]) -> None:
+        self._served = frozenset(served)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        """A handler that reads nothing of the request, so that it fits calls of every kind."""
+        service, _, method = handler_call_details.method.lstrip("/").rpartition("/")
+        text = f"unknown service {service}"
+        if service in self._served:
+            text = f"unknown method {method} for service {service}"
+
+        async def refuse(_requests: Any, _context: Any) -> AsyncIterator[Any]:
+            nothing: Sequence[Any] = ()
+            for each in nothing:
+                yield each
+            raise NotImplementedYet(text)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def _refusal(method: str, streaming: bool) -> Callable[[Any, Any], Any]:  # noqa: FBT001 - of the descriptor
