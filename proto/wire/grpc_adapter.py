@@ -21,14 +21,6 @@ logger = logging.getLogger(__name__)
 MAX_MESSAGE: Final = 16 << 20
 _STATUS_KEY: Final = "grpc-status-details-bin"
 
-# Above 1,000 calls that wait to be accepted grpc's admission control answers CANCELLED at random unless both are raised.
-SERVER_OPTIONS: Final[Sequence[tuple[str, Any]]] = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.max_send_message_length", MAX_MESSAGE),
-    ("grpc.server.max_pending_requests", 1_000_000),
-    ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
-    ("grpc.so_reuseport", 0),
-)
 # A Go server refuses the authority that grpc derives from a unix socket path.
 CHANNEL_OPTIONS: Final[Sequence[tuple[str, Any]]] = (
     ("grpc.default_authority", "localhost"),
@@ -40,6 +32,18 @@ CHANNEL_OPTIONS: Final[Sequence[tuple[str, Any]]] = (
 )
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def server_options(max_receive: int, max_send: int) -> Sequence[tuple[str, Any]]:
+    """Options of a server for messages of at most so many bytes; 0 is the original's 16 MiB, too."""
+    return (
+        ("grpc.max_receive_message_length", max_receive or MAX_MESSAGE),
+        ("grpc.max_send_message_length", max_send or MAX_MESSAGE),
+        # Above 1,000 calls that wait to be accepted grpc's admission control answers CANCELLED at random unless both are raised.
+        ("grpc.server.max_pending_requests", 1_000_000),
+        ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
+        ("grpc.so_reuseport", 0),
+    )
 
 
 def metadata(namespace: str | None = None, lease: str | None = None) -> tuple[tuple[str, str], ...]:

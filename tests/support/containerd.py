@@ -210,10 +210,14 @@ class Containerd:
 
 @contextlib.contextmanager
 def running_containerd(
-    root: Path, *, program: tuple[str | Path, ...] = (BIN / "containerd",), **environment: str
+    root: Path,
+    *,
+    program: tuple[str | Path, ...] = (BIN / "containerd",),
+    flags: tuple[str, ...] = (),
+    **environment: str,
 ) -> Iterator[Containerd]:
     """A daemon below ``root``, and nothing of it in the end: no mount, no process, no socket."""
-    containerd = Containerd(root, environment, program=program)
+    containerd = Containerd(root, environment, flags, program)
     try:
         containerd.start()
         yield containerd

@@ -14,16 +14,26 @@ import uvloop
 from containerd.config import parse
 from containerd.daemon import serve
 from containerd.services.events import VERSION
+from containerd.settings import Settings, write
 from wire import telemetry
 from wire.errors import EngineError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon; the exit status."""
-    config = parse(sys.argv[1:] if arguments is None else arguments, VERSION)
+    try:
+        config = parse(sys.argv[1:] if arguments is None else arguments, VERSION)
+    except (EngineError, OSError) as error:
+        sys.stderr.write(f"containerd: {error}\n")
+        return 1
+    if config.command:
+        sys.stdout.write(write(Settings() if config.command == "default" else config.settings))
+        return 0
     telemetry.configure("containerd", config.log_level)
     # One line for each call and loop, of no use to anybody.
     logging.getLogger("grpc").setLevel(logging.INFO)
+    for key in config.unknown:
+        logging.getLogger(__name__).warning("ignoring unknown key in TOML", extra={"key": key})
     try:
         uvloop.run(serve(config))
     except (EngineError, OSError) as error:

@@ -42,6 +42,7 @@ from containerd.services.sandboxes import SandboxStoreService
 from containerd.services.snapshots import SnapshotsService
 from containerd.services.tasks import TasksService
 from containerd.services.transfer import TransferService
+from containerd.settings import seconds
 from containerd.snapshots.overlay import OverlaySnapshotter
 from containerd.tasks.manager import TaskManager
 from containerd.tasks.shim_process import ShimSettings, ShimStarter
@@ -70,7 +71,7 @@ from wire.gen.containerd.services.version.v1 import version_pb2
 from wire.gen.containerd.types.sandbox_pb2 import Sandbox as TypeSandbox
 from wire.gen.health.v1 import health_pb2
 from wire.gen.shim.events.v1 import events_pb2 as shim_events_pb2
-from wire.grpc_adapter import SERVER_OPTIONS, ServerInterceptor
+from wire.grpc_adapter import ServerInterceptor, server_options
 from wire.oci.image import Descriptor
 from wire.ttrpc.server import Method, Server
 
@@ -81,7 +82,13 @@ _GRACE: Final = 1.0
 
 async def serve(config: Config) -> None:
     """Run until SIGTERM or SIGINT; tasks go on."""
-    for directory in (config.root, config.state, os.path.dirname(config.address)):
+    settings = config.settings
+    for directory in (
+        config.root,
+        config.state,
+        os.path.dirname(config.address),
+        os.path.dirname(config.ttrpc_address),
+    ):
         os.makedirs(directory, mode=0o711, exist_ok=True)
     # Ours alone: a runtime that inherits it would take it for its container's.
     notify = os.environ.pop("NOTIFY_SOCKET", None)
@@ -97,11 +104,15 @@ async def serve(config: Config) -> None:
         content = ContentStore(os.path.join(config.root, "content"), database)
         ingests = Ingests(content, database)
         exchange = Exchange()
-        snapshotter = OverlaySnapshotter(os.path.join(config.root, "overlayfs"), database, exchange)
+        snapshotter = OverlaySnapshotter(
+            settings.overlay_root or os.path.join(config.root, "overlayfs"), database, exchange
+        )
         images = RecordStore(database, "image")
         containers = RecordStore(database, "container")
         leases = LeaseStore(database)
-        collector = Collector(database, content, snapshotter, exchange, _READERS)
+        collector = Collector(
+            database, content, snapshotter, exchange, _READERS, seconds(settings.gc_delay)
+        )
         stack.push_async_callback(collector.close)
         unpacker = Unpacker(content, snapshotter)
         # Trees are mounted here, in namespaces of passing threads only.
@@ -115,7 +126,7 @@ async def serve(config: Config) -> None:
                 state=config.state,
                 address=config.address,
                 ttrpc_address=config.ttrpc_address,
-                debug=config.log_level == "debug",
+                debug=config.log_level in ("debug", "trace"),
             )
         )
         stack.push_async_callback(starter.close)
@@ -123,12 +134,17 @@ async def serve(config: Config) -> None:
         # Shims report to this one; it must be there before they are asked anything.
         events = Server(_forwarding(exchange))
         await events.start(config.ttrpc_address)
+        if settings.ttrpc_uid or settings.ttrpc_gid:
+            os.chown(config.ttrpc_address, settings.ttrpc_uid, settings.ttrpc_gid)
         stack.push_async_callback(events.close)
         await _migrate(database, content)
         await asyncio.gather(
             starter.open(), manager.restore(), snapshotter.sweep(), leases.forget_transfers()
         )
-        server = grpc.aio.server(interceptors=[ServerInterceptor()], options=SERVER_OPTIONS)
+        server = grpc.aio.server(
+            interceptors=[ServerInterceptor()],
+            options=server_options(settings.max_recv, settings.max_send),
+        )
         services: dict[tuple[ModuleType, str], object] = {
             (containers_pb2, "Containers"): ContainersService(containers, exchange, collector),
             (content_pb2, "Content"): ContentService(content, ingests, collector, exchange),
@@ -153,7 +169,7 @@ async def serve(config: Config) -> None:
                 exchange=exchange,
                 collector=collector,
                 leases=leases,
-                hosts_dir=config.hosts_dir,
+                hosts_dir=settings.hosts_dir,
             ),
             (version_pb2, "Version"): VersionService(),
         }
@@ -177,6 +193,8 @@ async def serve(config: Config) -> None:
             os.unlink(fresh)
         server.add_insecure_port(f"unix:{fresh}")
         await server.start()
+        if settings.uid or settings.gid:
+            os.chown(fresh, settings.uid, settings.gid)
         os.chmod(fresh, 0o660)
         os.rename(fresh, config.address)
         stack.push_async_callback(server.stop, _GRACE)

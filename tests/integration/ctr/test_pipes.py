@@ -47,7 +47,7 @@ def test_archive_in_and_out(
         loader = Loader(transfers, Silent(), str(tmp_path))  # type: ignore[arg-type]
         told = [each["stream"] async for each in loader.load(_pieces(data))]
         saver = Saver(None, transfers)  # type: ignore[arg-type]
-        saved = b"".join([each async for each in saver.save(["docker.io/library/piped:1"])])
+        saved = b"".join([each async for each in await saver.save(["docker.io/library/piped:1"])])
         await client.close()
         return told, saved
 

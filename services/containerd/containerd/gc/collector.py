@@ -21,7 +21,6 @@ from wire.gen.containerd.events import image_pb2, snapshot_pb2
 logger = logging.getLogger(__name__)
 
 # Clients that make something without a lease expect to have a moment until they refer to it.
-_DELAY: Final = 2.0
 _QUERIES: Final = {
     "content": ("DELETE FROM blobs WHERE namespace = ? AND digest = ?",),
     "image": ("DELETE FROM records WHERE kind = 'image' AND namespace = ? AND name = ?",),
@@ -50,12 +49,15 @@ class Collector:
         snapshotter: OverlaySnapshotter,
         exchange: Exchange,
         readers: Mapping[str, Reader],
+        delay: float,
     ) -> None:
+        """``delay`` in seconds, from what asks for a collection to its begin."""
         self._database = database
         self._content = content
         self._snapshotter = snapshotter
         self._exchange = exchange
         self._readers = readers
+        self._delay = delay
         self._lock = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -64,7 +66,7 @@ class Collector:
     def schedule(self) -> None:
         """Collect soon; several deletions share one collection."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_DELAY, self._begin)
+            self._timer = asyncio.get_running_loop().call_later(self._delay, self._begin)
 
     def _begin(self) -> None:
         task = asyncio.get_running_loop().create_task(self.collect())
