@@ -39,7 +39,8 @@ class Launcher:
             if process.terminal:
                 await self._with_terminal(process, verb, flags)
             else:
-                await self._runtime.run(verb, *flags, stdio=process.streams.pipes())
+                stdio = process.streams.pipes(*self._runtime.io_owner)
+                await self._runtime.run(verb, *flags, stdio=stdio)
                 process.streams.given_away()
             with open(pid_file, encoding="ascii") as file:
                 process.pid = int(file.read())

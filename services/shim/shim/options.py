@@ -16,7 +16,15 @@ _DEFAULT_ROOT: Final = "/run/dockyard/runtime"
 class Options:
     """What ``containerd.runc.v1.Options`` says, with defaults filled in."""
 
-    __slots__ = ("binary", "no_new_keyring", "no_pivot_root", "root", "systemd_cgroup")
+    __slots__ = (
+        "binary",
+        "io_gid",
+        "io_uid",
+        "no_new_keyring",
+        "no_pivot_root",
+        "root",
+        "systemd_cgroup",
+    )
 
     def __init__(
         self,
@@ -26,12 +34,16 @@ class Options:
         systemd_cgroup: bool = False,
         no_pivot_root: bool = False,
         no_new_keyring: bool = False,
+        io_uid: int = 0,
+        io_gid: int = 0,
     ) -> None:
         self.binary = binary
         self.root = root
         self.systemd_cgroup = systemd_cgroup
         self.no_pivot_root = no_pivot_root
         self.no_new_keyring = no_new_keyring
+        self.io_uid = io_uid
+        self.io_gid = io_gid
 
 
 def resolve(
@@ -42,6 +54,8 @@ def resolve(
     systemd_cgroup: bool = False,
     no_pivot_root: bool = False,
     no_new_keyring: bool = False,
+    io_uid: int = 0,
+    io_gid: int = 0,
 ) -> Options:
     """Options with the defaults: the runtime beside this program, and a root for each namespace."""
     return Options(
@@ -50,6 +64,8 @@ def resolve(
         systemd_cgroup=systemd_cgroup,
         no_pivot_root=no_pivot_root,
         no_new_keyring=no_new_keyring,
+        io_uid=io_uid,
+        io_gid=io_gid,
     )
 
 

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 _NAME: Final = "shim.json"
-_OPTIONS: Final = ("binary", "root", "systemd_cgroup", "no_pivot_root", "no_new_keyring")
+_OPTIONS: Final = (
+    "binary",
+    "root",
+    "systemd_cgroup",
+    "no_pivot_root",
+    "no_new_keyring",
+    "io_uid",
+    "io_gid",
+)
 
 
 class ProcessRecord:

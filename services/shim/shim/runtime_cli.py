@@ -42,6 +42,7 @@ class RuntimeCli:
         self._binary = options.binary
         self._root = options.root
         self._systemd_cgroup = options.systemd_cgroup
+        self.io_owner = (options.io_uid, options.io_gid)
         self._log = f"{bundle}/log.json"
         self._id = container_id
 

@@ -383,4 +383,6 @@ def _options(namespace: str, packed: Any) -> shim_options.Options:
         systemd_cgroup=given.systemd_cgroup,
         no_pivot_root=given.no_pivot_root,
         no_new_keyring=given.no_new_keyring,
+        io_uid=given.io_uid,
+        io_gid=given.io_gid,
     )

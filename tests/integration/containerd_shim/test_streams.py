@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.containerd_shim.conftest import World, settle
+from tests.integration.containerd_shim.conftest import World, runc_options, settle
 
 pytestmark = pytest.mark.root
 
@@ -48,6 +48,22 @@ async def test_fifos(world: World, tmp_path: Path) -> None:
     assert [os.read(each, 100) for each in readers] == [b"in and out", b"err\n"]
     for each in readers:
         os.close(each)
+
+
+async def test_pipes_belong_to_whom_the_options_name(world: World, tmp_path: Path) -> None:
+    box = world.bundle()
+    options = runc_options(io_uid=1234, io_gid=4321)
+    stdin = str(tmp_path / "in")
+    os.mkfifo(stdin)
+    out = f"file://{tmp_path}/out"
+    pid = await box.run("sleep", "100", stdin=stdin, stdout=out, stderr=out, options=options)
+    inner = await box.exec("more", "sleep", "100", stdout=out, stderr=out)
+    # The user is the runtime's business again: it gives the streams to the container's.
+    found = [os.stat(f"/proc/{pid}/fd/{each}").st_gid for each in range(3)]
+    assert found == [4321, 4321, 4321]
+    # Without input it reads /dev/null, which stays what it is.
+    assert [os.stat(f"/proc/{inner}/fd/{each}").st_gid for each in range(3)] == [0, 4321, 4321]
+    assert os.stat("/dev/null").st_gid == 0
 
 
 async def test_a_missing_reader_does_not_lose_output(world: World, tmp_path: Path) -> None:

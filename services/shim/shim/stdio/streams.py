@@ -186,8 +186,8 @@ class Streams:
         self.resume()
         self._start_input()
 
-    def pipes(self) -> tuple[int, int, int]:
-        """Make pipes; the ends for the process, to be given back by ``given_away`` once it has them."""
+    def pipes(self, uid: int = 0, gid: int = 0) -> tuple[int, int, int]:
+        """Make pipes of that owner; the ends for the process, to be given back by ``given_away`` once it has them."""
         if self.wants_input:
             inner, self._input = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(self._input, False)
@@ -203,6 +203,9 @@ class Streams:
             self._sources[source] = name
             self._given.append(end)
             ends.append(end)
+        if uid or gid:
+            for end in ends if self.wants_input else ends[1:]:
+                os.fchown(end, uid, gid)
         return ends[0], ends[1], ends[2]
 
     def given_away(self) -> None:
