@@ -26,10 +26,15 @@ ls -l /proc/self/fd/7
 """
 
 
-@pytest.fixture
-def program(box: Box, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the runtime, which a successful attack may destroy."""
-    copy = box.directory / "runtime"
+@pytest.fixture(params=["overlay", "copy"])
+def program(
+    box: Box, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Path]:
+    """A copy of the runtime, which a successful attack may destroy. It protects itself by an overlay of its folder, or by a
+    copy in memory if the folder's name cannot be told to an overlay."""
+    folder = box.directory / ("program:s" if request.param == "overlay" else os.fsdecode(b"\xff"))
+    folder.mkdir()
+    copy = folder / "runtime"
     shutil.copy(shutil.which(runtime.PROGRAM) or runtime.PROGRAM, copy)
     before = hashlib.sha256(copy.read_bytes()).hexdigest()
     monkeypatch.setattr(runtime, "PROGRAM", str(copy))
@@ -117,6 +122,8 @@ def test_cve_2019_5736_a_waiting_container_is_no_way_to_the_program(
     box.create("true")
     executable = Path(f"/proc/{box.pid}/exe")
     assert not os.path.samefile(executable, program)
+    in_memory = os.readlink(executable).startswith("/memfd:")
+    assert in_memory == (program.parent.name != "program:s")
     for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC):
         with pytest.raises(
             OSError, match=r"Permission denied|Operation not permitted|Text file busy|Read-only"
@@ -131,3 +138,22 @@ def test_cve_2019_5736_a_waiting_container_is_no_way_to_the_program(
             os.write(os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY), b"overwritten")
     finally:
         os.close(descriptor)
+
+
+def test_the_claim_to_be_protected_is_checked(box: Box) -> None:
+    """What the protected program is told in its environment is believed only if its own file is the one that is meant."""
+    own = Path(runtime.PROGRAM).stat()
+    environment = {**os.environ, "DOCKYARD_RUNTIME_OVERLAY": f"{own.st_dev}:{own.st_ino}"}
+    box.create("true", env=environment)
+    assert not os.path.samefile(f"/proc/{box.pid}/exe", runtime.PROGRAM)
+
+
+def test_hooks_do_not_inherit_the_claim(box: Box) -> None:
+    seen = box.directory / "environment"
+    script = f"env >{seen}"
+    box.config["hooks"] = {
+        "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}],
+    }
+    box.create("true")
+    assert "PATH=" in seen.read_text()
+    assert "DOCKYARD_RUNTIME_OVERLAY" not in seen.read_text()

@@ -92,6 +92,7 @@ fn run() -> Result<i32> {
 
 /// The name under which this program was called.
 fn program() -> String {
-    let called = std::env::args().next().unwrap_or_default();
+    // As it is: a program's path need not be UTF-8.
+    let called = std::env::args_os().next().unwrap_or_default();
     Path::new(&called).file_name().map_or_else(|| "dockyard-runtime".into(), |name| name.to_string_lossy().into_owned())
 }

@@ -15,6 +15,8 @@ pub struct Stat {
     pub inode: u64,
     pub rdev: u64,
     pub size: u64,
+    /// When the content changed last, as seconds since 1970 and nanoseconds.
+    pub modified: (i64, i64),
 }
 
 impl Stat {
@@ -61,6 +63,7 @@ pub fn stat(descriptor: impl AsFd) -> io::Result<Stat> {
         inode: found.st_ino,
         rdev: found.st_rdev,
         size: found.st_size.unsigned_abs(),
+        modified: (found.st_mtime, found.st_mtime_nsec),
     })
 }
 
@@ -306,13 +309,24 @@ pub fn copy(from: impl AsFd, to: impl AsFd, length: usize) -> io::Result<()> {
 
 const SEALS: i32 = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
 
+/// How often a seal is tried while the kernel holds pages of the file; it waits for them by itself, about 0.2 s each time.
+const SEAL_TRIES: u32 = 20;
+
 /// Forbid every later change of a memory file, of its seals too.
 ///
 /// # Errors
-/// Those of fcntl(2).
+/// Those of fcntl(2); `EBUSY` where others keep pages of the file, for writing perhaps.
 pub fn seal(descriptor: impl AsFd) -> io::Result<()> {
-    // SAFETY: plain integers.
-    check_int(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_ADD_SEALS, SEALS) }).map(drop)
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        // SAFETY: plain integers.
+        match check_int(unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_ADD_SEALS, SEALS) }) {
+            // Under pressure the kernel itself holds pages for a while, to move them for instance.
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && tries < SEAL_TRIES => {}
+            result => return result.map(drop),
+        }
+    }
 }
 
 /// Whether `seal` was called on it; false for any file that is no memory file.
