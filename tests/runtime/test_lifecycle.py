@@ -263,3 +263,12 @@ def test_bad_commands_are_refused_in_one_sentence(box: Box, words: list[str]) ->
     result = box.call(*words)
     assert result.code != 0
     assert len(result.err.strip().splitlines()) == 1
+
+
+def test_the_standard_streams_are_recorded_where_readers_of_crun_look(box: Box) -> None:
+    box.create("true")
+    record = json.loads((box.root / box.name / "status").read_text())
+    streams = json.loads(record["external_descriptors"])
+    assert streams == ["/dev/null", *[str(box.directory / "out")] * 2]
+    assert record["pid"] == box.pid
+    assert (record["bundle"], record["rootfs"]) == (str(box.bundle), str(box.rootfs))

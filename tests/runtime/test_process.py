@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.runtime.conftest import CAPABILITIES, Box
+from tests.runtime.conftest import CAPABILITIES, PROGRAM, Box
 
 
 def status(lines: list[str]) -> dict[str, str]:
@@ -222,6 +222,29 @@ def test_exec_by_flags(box: Box) -> None:
     assert "77" in lines[4].split()
     assert int(status(lines[5:])["CapBnd"], 16) & 1 << 25
     assert status(lines[5:])["NoNewPrivs"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "expected"),
+    [
+        ("dockyard-runtime", (), "1"),
+        ("runc", (), "1"),
+        ("runc", ("--no-new-privs=false",), "0"),
+        ("crun", (), "0"),
+        ("crun", ("--no-new-privs",), "1"),
+    ],
+)
+def test_exec_by_flags_and_new_privileges(
+    box: Box, name: str, words: tuple[str, ...], expected: str
+) -> None:
+    """Without the flag it is as the container has it, as with runc; whoever calls the runtime crun gets crun's default."""
+    box.process["noNewPrivileges"] = True
+    box.start("sleep", "100")
+    called = box.directory / name
+    called.symlink_to(PROGRAM)
+    argv = [str(called), *box.argv("exec", *words, box.name, "cat", "/proc/self/status")[1:]]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+    assert status(done.stdout.splitlines())["NoNewPrivs"] == expected
 
 
 def test_exec_in_a_cgroup_below(box: Box) -> None:

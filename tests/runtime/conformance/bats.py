@@ -20,10 +20,7 @@ def run(folder: Path, runtime: Path, only: str) -> list[Case]:
     tests = tree / "tests/integration"
     prepare(tree)
     # Help and version name the program as it is called, and the tests look for runc.
-    called = folder / "bin/runc"
-    called.parent.mkdir(exist_ok=True)
-    called.unlink(missing_ok=True)
-    called.symlink_to(runtime)
+    called = sources.named(folder, "runc", runtime)
     environment = {**os.environ, "RUNC": str(called), "TERM": "xterm"}
     # Whoever runs us may have been told where its own bats keeps things.
     environment = {key: value for key, value in environment.items() if not key.startswith("BATS_")}

@@ -29,7 +29,9 @@ def run(folder: Path, runtime: Path, only: str) -> list[Case]:
         subprocess.run(
             ["cc", "-static", f"-I{folder}", "-o", init, tests / "init.c", "-lseccomp"], check=True
         )
-    environment = {**os.environ, "OCI_RUNTIME": str(runtime), "INIT": str(init)}
+    # Called by that name, ours does what only crun's users expect.
+    called = sources.named(folder, "crun", runtime)
+    environment = {**os.environ, "OCI_RUNTIME": str(called), "INIT": str(init)}
     cases = []
     for path in sorted(tests.glob("test_*.py")):
         if only in path.name:

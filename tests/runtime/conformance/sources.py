@@ -47,3 +47,12 @@ def unpacked(folder: Path, package: str) -> Path:
     """Where a package's sources are."""
     (found,) = (path for path in (folder / "src").glob(f"{package}-*") if path.is_dir())
     return found
+
+
+def named(folder: Path, name: str, runtime: Path) -> Path:
+    """A link by which a runtime is called as the original is."""
+    link = folder / "bin" / name
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(runtime)
+    return link

@@ -13,6 +13,8 @@ const STATE: &str = "state.json";
 const FIFO: &str = "exec.fifo";
 const FILTER: &str = "seccomp.bpf";
 const CONFIGURATION: &str = "config.json";
+/// Where readers of crun's record look for it.
+const STATUS: &str = "status";
 const LONGEST_ID: usize = 1024;
 
 /// The content of `state.json`.
@@ -43,6 +45,10 @@ pub(crate) struct Record {
     /// The user that created it.
     #[serde(default)]
     pub(crate) owner: u32,
+    /// What its standard streams were at its creation (`pipe:[4242]`, a path): a JSON list as a string, as crun records it. A
+    /// checkpoint takes it along, so that a restore knows which streams to put in their places.
+    #[serde(default, rename = "external_descriptors")]
+    pub(crate) external_descriptors: String,
 }
 
 /// `linux.seccomp.listenerPath` and `listenerMetadata`.
@@ -166,6 +172,20 @@ pub(crate) fn filter_in(directory: &Path) -> PathBuf {
 /// Keep the configuration: `exec` needs it, whatever becomes of the bundle.
 pub(crate) fn keep_configuration(directory: &Path, text: &[u8]) -> Result<()> {
     fs::write(directory.join(CONFIGURATION), text).during("keep the configuration")
+}
+
+/// The caller's standard streams, which become the container's, for `Record::external_descriptors`.
+pub(crate) fn standard_streams() -> String {
+    let name = |number: u8| match fs::read_link(format!("/proc/self/fd/{number}")) {
+        Ok(name) => name.to_string_lossy().into_owned(),
+        Err(_) => String::new(),
+    };
+    serde_json::json!([name(0), name(1), name(2)]).to_string()
+}
+
+/// Let those who look for crun's record find ours, which has its fields as far as they mean the same.
+pub(crate) fn link_status(directory: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(STATE, directory.join(STATUS)).during("link the container's state")
 }
 
 pub(crate) fn save(directory: &Path, record: &Record) -> Result<()> {

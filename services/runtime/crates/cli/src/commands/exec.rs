@@ -29,7 +29,7 @@ static GRAMMAR: Grammar = Grammar {
         valued(&["user", "u"], "UID[:GID]", "numeric user"),
         valued(&["additional-gids", "g"], "GID", "add a supplementary group"),
         valued(&["cap", "c"], "CAP", "add a capability"),
-        switch(&["no-new-privs"], "set no_new_privs"),
+        switch(&["no-new-privs"], "set no_new_privs; by default it is as the container has it"),
         valued(&["process-label"], "LABEL", "SELinux label"),
         valued(&["apparmor"], "PROFILE", "AppArmor profile"),
         valued(&["cgroup"], "[CONTROLLER:]PATH", "run it in a cgroup below the container's"),
@@ -97,7 +97,12 @@ fn process_from(parsed: &Parsed, words: VecDeque<String>, session: &Session, id:
     process.terminal = parsed.on("tty")?;
     process.console_size = None;
     process.env.extend(parsed.values("env").map(String::from));
-    process.no_new_privileges |= parsed.on("no-new-privs")?;
+    match parsed.value("no-new-privs") {
+        Some(_) => process.no_new_privileges = parsed.on("no-new-privs")?,
+        // The one flag whose absence means different things to the originals: crun's users get what crun does.
+        None if crate::program() == "crun" => process.no_new_privileges = false,
+        None => {}
+    }
     if let Some(cwd) = parsed.value("cwd") {
         process.cwd = cwd.into();
     }

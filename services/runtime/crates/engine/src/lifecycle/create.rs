@@ -68,6 +68,7 @@ pub fn create(store: &Store, options: &Options) -> Result<Container> {
     let _lock = lock::directory(&directory)?;
     let mut made = Made { directory: Some(directory.clone()), cgroup: None, rdt: None, pid: None };
     state::keep_configuration(&directory, &text)?;
+    state::link_status(&directory)?;
     let container = build(&spec, options, &bundle, &directory, &mut made)?;
     made.keep();
     Ok(container)
@@ -168,6 +169,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
         unit: cgroup.unit().map(String::from),
         rdt: None,
         owner: sys::process::effective_uid(),
+        external_descriptors: state::standard_streams(),
     };
 
     // Who has no rights here has them in the new namespaces.
