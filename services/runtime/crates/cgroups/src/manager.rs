@@ -23,6 +23,7 @@ pub enum Driver {
 pub struct Group {
     /// The controllers of the hierarchy as the kernel joins them (`cpu,cpuacct`); empty on v2.
     pub controllers: String,
+    /// Its directory, absolute, in the hierarchy that the group belongs to.
     pub path: PathBuf,
 }
 

@@ -5,12 +5,19 @@ use std::io;
 /// What kind of failure it is; the words appear in the `--log` JSON as `kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// The program is not in the container; callers look for `executable file not found`.
     CommandNotFound,
+    /// The program is there and cannot be executed.
     CommandNotExecutable,
+    /// There is no container of that id.
     NotFound,
+    /// There is a container of that id already.
     AlreadyExists,
+    /// The configuration is wrong, or asks for what this runtime refuses.
     InvalidConfig,
+    /// The container is in no state for the command.
     NotRunning,
+    /// Everything else: a system call that failed, a file that is damaged.
     Internal,
 }
 
@@ -47,7 +54,9 @@ impl Kind {
 /// A failure that a user reads.
 #[derive(Clone, Debug)]
 pub struct Error {
+    /// By which the exit code and the wording of callers are chosen.
     pub kind: Kind,
+    /// One sentence that names the field or the path.
     pub message: String,
 }
 

@@ -57,6 +57,7 @@ pub const FLAGS: [&str; 4] = [
 /// A compiled profile.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// Classic BPF, in the order in which the kernel executes it.
     pub instructions: Vec<SockFilter>,
     /// `SECCOMP_FILTER_FLAG_…`
     pub flags: u32,

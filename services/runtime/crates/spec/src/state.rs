@@ -7,10 +7,15 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    /// Being created.
     Creating,
+    /// Created, the program not yet executed.
     Created,
+    /// The program runs.
     Running,
+    /// Frozen.
     Paused,
+    /// The program has ended.
     Stopped,
 }
 
@@ -32,14 +37,23 @@ impl Status {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct State {
+    /// `ociVersion` of the document.
     pub oci_version: String,
+    /// The container's id.
     pub id: String,
+    /// The init process on the host; 0 if there is none.
     pub pid: i32,
+    /// Where it is in its lifecycle.
     pub status: Status,
+    /// Absolute path of the bundle.
     pub bundle: String,
+    /// Absolute path of the root file system.
     pub rootfs: String,
+    /// When it was created, RFC 3339.
     pub created: String,
+    /// The configuration's annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Name of the user who created it.
     pub owner: String,
 }

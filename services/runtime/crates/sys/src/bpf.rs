@@ -14,10 +14,13 @@ const ALLOW_MULTI: u32 = 2;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
+    /// Operation, source and class.
     pub code: u8,
     /// Source register in the high nibble, destination in the low one.
     pub registers: u8,
+    /// Of a jump in instructions, or of a memory access in bytes.
     pub offset: i16,
+    /// The operand.
     pub immediate: i32,
 }
 

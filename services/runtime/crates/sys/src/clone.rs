@@ -27,7 +27,14 @@ struct CloneArgs {
 
 /// Which side of the clone we are on.
 pub enum Side {
-    Parent { pid: i32, pidfd: OwnedFd },
+    /// The caller.
+    Parent {
+        /// The child, as the caller's pid namespace numbers it.
+        pid: i32,
+        /// A descriptor of the child.
+        pidfd: OwnedFd,
+    },
+    /// The new process.
     Child,
 }
 

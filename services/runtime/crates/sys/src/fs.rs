@@ -8,12 +8,19 @@ use std::path::Path;
 /// What a descriptor refers to.
 #[derive(Clone, Copy, Debug)]
 pub struct Stat {
+    /// Type and permission bits.
     pub mode: u32,
+    /// Owner.
     pub uid: u32,
+    /// Group.
     pub gid: u32,
+    /// Device that it is on.
     pub device: u64,
+    /// Number on that device.
     pub inode: u64,
+    /// Device that it is, for a node.
     pub rdev: u64,
+    /// In bytes.
     pub size: u64,
     /// When the content changed last, as seconds since 1970 and nanoseconds.
     pub modified: (i64, i64),

@@ -184,9 +184,13 @@ pub fn hard_limit(resource: u32) -> io::Result<u64> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SockFilter {
+    /// Operation.
     pub code: u16,
+    /// Instructions to skip where the condition holds.
     pub jt: u8,
+    /// Instructions to skip where it does not.
     pub jf: u8,
+    /// The operand.
     pub k: u32,
 }
 
@@ -242,13 +246,21 @@ pub fn set_io_priority(class: i32, level: i32) -> io::Result<()> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scheduling {
+    /// Of the structure, in bytes.
     pub size: u32,
+    /// `SCHED_…`.
     pub policy: u32,
+    /// `SCHED_FLAG_…`.
     pub flags: u64,
+    /// For SCHED_OTHER and SCHED_BATCH.
     pub nice: i32,
+    /// For SCHED_FIFO and SCHED_RR.
     pub priority: u32,
+    /// For SCHED_DEADLINE, nanoseconds.
     pub runtime: u64,
+    /// For SCHED_DEADLINE, nanoseconds.
     pub deadline: u64,
+    /// For SCHED_DEADLINE, nanoseconds.
     pub period: u64,
 }
 

@@ -21,16 +21,27 @@ const FSCONFIG_SET_FLAG: u32 = 0;
 const FSCONFIG_SET_STRING: u32 = 1;
 const FSCONFIG_CMD_CREATE: u32 = 6;
 
+/// Read-only.
 pub const ATTR_RDONLY: u64 = 0x01;
+/// Ignore set-user-id bits and file capabilities.
 pub const ATTR_NOSUID: u64 = 0x02;
+/// No access to devices.
 pub const ATTR_NODEV: u64 = 0x04;
+/// No execution.
 pub const ATTR_NOEXEC: u64 = 0x08;
+/// Mask of the ways to keep access times.
 pub const ATTR_ATIME: u64 = 0x70;
+/// Access times where they are older than the modification.
 pub const ATTR_RELATIME: u64 = 0x00;
+/// No access times.
 pub const ATTR_NOATIME: u64 = 0x10;
+/// Access times always.
 pub const ATTR_STRICTATIME: u64 = 0x20;
+/// No access times of directories.
 pub const ATTR_NODIRATIME: u64 = 0x80;
+/// Ids mapped by a user namespace.
 pub const ATTR_IDMAP: u64 = 0x0010_0000;
+/// Symbolic links are not followed.
 pub const ATTR_NOSYMFOLLOW: u64 = 0x0020_0000;
 
 pub use libc::{

@@ -4,13 +4,21 @@ use crate::check_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+/// A time namespace; for unshare(2) and setns(2) alone.
 pub const CLONE_NEWTIME: i32 = 0x80;
+/// A mount namespace.
 pub const CLONE_NEWNS: i32 = libc::CLONE_NEWNS;
+/// A cgroup namespace.
 pub const CLONE_NEWCGROUP: i32 = libc::CLONE_NEWCGROUP;
+/// A UTS namespace.
 pub const CLONE_NEWUTS: i32 = libc::CLONE_NEWUTS;
+/// An IPC namespace.
 pub const CLONE_NEWIPC: i32 = libc::CLONE_NEWIPC;
+/// A user namespace.
 pub const CLONE_NEWUSER: i32 = libc::CLONE_NEWUSER;
+/// A pid namespace.
 pub const CLONE_NEWPID: i32 = libc::CLONE_NEWPID;
+/// A network namespace.
 pub const CLONE_NEWNET: i32 = libc::CLONE_NEWNET;
 
 /// Join the namespace behind a descriptor, or several of the process behind a pidfd.

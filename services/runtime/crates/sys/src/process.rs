@@ -10,7 +10,9 @@ pub use libc::{SIGCHLD, SIGCONT, SIGKILL, SIGTERM};
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
+    /// By exit(2), with its status.
     Code(i32),
+    /// By a signal, its number.
     Signal(i32),
 }
 
