@@ -7,6 +7,7 @@ import grp
 import logging
 import os
 import socket
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,34 +17,79 @@ from wire.errors import InvalidArgument
 logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 4096
+_DEFAULT_SOCKET: Final = "/var/run/docker.sock"
+_DEFAULT_PORT: Final = 2375
+
+
+def listening(given: Iterable[int]) -> list[int]:
+    """Those of the descriptors that we were started with on which clients connect, whatever systemd or we call them."""
+    return [descriptor for descriptor in given if _accepts(descriptor)]
+
+
+def _accepts(descriptor: int) -> bool:
+    try:
+        probe = socket.socket(fileno=os.dup(descriptor))
+    except OSError:
+        # Not a socket.
+        return False
+    with probe:
+        return bool(probe.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def opened(config: Config, inherited: list[int]) -> list[socket.socket]:
     """A listening socket for each host; ``inherited`` are those for ``fd://``. Raises InvalidArgument, OSError."""
     found = []
     for host in config.hosts:
-        parts = urlsplit(host)
-        if host == "fd://":
-            found += [socket.socket(fileno=descriptor) for descriptor in inherited]
-        elif parts.scheme == "unix":
-            found.append(_unix(parts.path, config.group))
-        elif parts.scheme == "tcp" and parts.port:
-            logger.warning(
-                "API listens on TCP without TLS: whoever reaches it is root", extra={"host": host}
-            )
-            address = (parts.hostname or "", parts.port)
-            found.append(socket.create_server(address, backlog=_BACKLOG))
-        else:
-            raise InvalidArgument(f"-H: invalid bind address ({host})")
-    if not found:
-        raise InvalidArgument(
-            "no sockets found via socket activation: make sure the service was started by its supervisor"
-        )
+        scheme, separator, rest = host.partition("://")
+        if not separator:
+            scheme, rest = "tcp", host
+        match scheme:
+            case "fd":
+                found += [socket.socket(fileno=each) for each in _activated(rest, inherited)]
+            case "unix":
+                found.append(_unix(rest or _DEFAULT_SOCKET, config.group))
+            case "tcp":
+                found.append(_tcp(host, rest))
+            case _:
+                raise InvalidArgument(f"-H: invalid bind address format: {host}")
     return found
 
 
+def _activated(which: str, inherited: list[int]) -> list[int]:
+    """``fd://`` and ``fd://*`` are all of them, ``fd://<number>`` is one."""
+    if not inherited:
+        raise InvalidArgument(
+            "no sockets found via socket activation: make sure the service was started by its supervisor"
+        )
+    if which in {"", "*"}:
+        return inherited
+    if not which.isdecimal():
+        raise InvalidArgument(f"failed to parse systemd fd address: should be a number: {which}")
+    if int(which) not in inherited:
+        raise InvalidArgument(
+            f"-H fd://{which}: no listening socket was passed in with that number"
+        )
+    return [int(which)]
+
+
+def _tcp(host: str, rest: str) -> socket.socket:
+    try:
+        parts = urlsplit(f"//{rest}")
+        port = _DEFAULT_PORT if parts.port is None else parts.port
+    except ValueError:
+        raise InvalidArgument(f"-H: invalid bind address format: {host}") from None
+    if parts.path or parts.query or parts.username:
+        raise InvalidArgument(f"-H: invalid bind address format: {host}")
+    logger.warning(
+        "API listens on TCP without TLS: whoever reaches it is root", extra={"host": host}
+    )
+    name = parts.hostname or "127.0.0.1"
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    return socket.create_server((name, port), family=family, backlog=_BACKLOG)
+
+
 def _unix(path: str, group: str) -> socket.socket:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -85,7 +85,6 @@ from wire.errors import EngineError
 logger = logging.getLogger(__name__)
 
 _PORT_PREFIX: Final = "port-"
-_LISTENER: Final = "docker.sock"
 _CONTAINERD_PAUSE: Final = 0.2
 
 
@@ -114,7 +113,7 @@ async def serve(config: Config) -> None:
         daemon = _assemble(config, containerd, networks, kept, stack)
         server = Server(
             app.create(daemon.services),
-            listeners.opened(config, [fd for name, fd in given if name == _LISTENER]),
+            listeners.opened(config, listeners.listening(fd for _, fd in given)),
             access_log=config.debug,
         )
         # Before anybody asks for anything, so that a start finds the clients that wait for it.
