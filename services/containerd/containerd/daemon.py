@@ -99,14 +99,19 @@ async def serve(config: Config) -> None:
     stacks.dump_on_signal(loop)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(config))
-        database = Database(os.path.join(config.root, "metadata.db"))
+        overlay_root = settings.overlay_root or os.path.join(config.root, "overlayfs")
+        database = Database(
+            os.path.join(config.root, "metadata.db"),
+            (
+                os.path.join(config.root, "content", "blobs"),
+                os.path.join(overlay_root, "snapshots"),
+            ),
+        )
         stack.callback(database.close)
         content = ContentStore(os.path.join(config.root, "content"), database)
         ingests = Ingests(content, database)
         exchange = Exchange()
-        snapshotter = OverlaySnapshotter(
-            settings.overlay_root or os.path.join(config.root, "overlayfs"), database, exchange
-        )
+        snapshotter = OverlaySnapshotter(overlay_root, database, exchange)
         images = RecordStore(database, "image")
         containers = RecordStore(database, "container")
         leases = LeaseStore(database)

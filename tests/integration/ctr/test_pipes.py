@@ -36,7 +36,7 @@ def test_archive_in_and_out(
     if not usable:
         header = pipes.Pipe.header.fget  # type: ignore[attr-defined]
         monkeypatch.setattr(
-            pipes.Pipe, "header", property(lambda self: (header(self)[0], "/nowhere/else"))
+            pipes.Pipe, "header", property(lambda self: (header(self)[0], b"/nowhere/else"))
         )
     data = docker_archive("piped:1", [layer({"blob": bytes(3_000_000)}), layer({"one": b"1"})])
     folder = tmp_path / "pipes"

@@ -6,9 +6,11 @@ import asyncio
 import contextvars
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from wire.errors import DataLoss
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,10 +49,24 @@ _VERSION: Final = 1
 class Database:
     """One connection behind one thread: a call is a transaction, and calls do not overlap."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, data: Iterable[str] = ()) -> None:
+        """``data`` are the folders of what the records are about.
+
+        Raises DataLoss if they have something in them and the file is gone or empty, or if the file is damaged: whatever
+        has no record would be swept away, also from under running containers.
+        """
+        _check_present(path, data)
+        try:
+            self._open(path)
+        except sqlite3.DatabaseError as error:
+            raise DataLoss(f"{path} is damaged: {error}; put back a copy of it") from None
+
+    def _open(self, path: str) -> None:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        # Until a page is read, a damaged file looks as good as any.
+        self._connection.execute("PRAGMA schema_version")
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA foreign_keys=ON")
@@ -102,3 +118,14 @@ class Database:
         """Close the file."""
         self._thread.shutdown()
         self._connection.close()
+
+
+def _check_present(path: str, data: Iterable[str]) -> None:
+    if os.path.exists(path) and os.path.getsize(path) > 0:
+        return
+    for folder in data:
+        if os.path.isdir(folder) and any(files or deeper for _, deeper, files in os.walk(folder)):
+            raise DataLoss(
+                f"{path} is missing or empty, and {folder} is not: nothing would know what is in there."
+                f" Put back a copy of the file, or remove {folder} to begin anew"
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -112,7 +113,7 @@ def _pipe(context: Any) -> Pipe | None:
     for key, value in context.invocation_metadata() or ():
         if key in {FROM_CLIENT, TO_CLIENT}:
             try:
-                return Pipe(value, writes=key == TO_CLIENT)
+                return Pipe(os.fsdecode(value), writes=key == TO_CLIENT)
             except InvalidArgument as error:
                 # Of another mount namespace, perhaps: messages do as well.
                 logger.info("pipe of a stream cannot be used", extra={"error": error.message})

@@ -18,9 +18,10 @@ from wire.errors import Cancelled, InvalidArgument
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-# The client writes into the FIFO of the first, and reads from that of the second; the value is its path.
-FROM_CLIENT: Final = "dockyard-pipe-in"
-TO_CLIENT: Final = "dockyard-pipe-out"
+# The client writes into the FIFO of the first, and reads from that of the second; the value is its path, as bytes:
+# gRPC takes text in ASCII alone.
+FROM_CLIENT: Final = "dockyard-pipe-in-bin"
+TO_CLIENT: Final = "dockyard-pipe-out-bin"
 OPENED: Final = "dockyard-pipe"
 
 

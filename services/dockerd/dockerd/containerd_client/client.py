@@ -126,7 +126,7 @@ class Containerd:
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from failure
 
-    def open_stream(self, header: tuple[str, str] | None = None) -> Any:
+    def open_stream(self, header: tuple[str, bytes] | None = None) -> Any:
         """A bidirectional stream of Any on the Streaming service; ``header`` goes into the call's metadata."""
         from google.protobuf.any_pb2 import Any as AnyMessage
 

@@ -9,8 +9,8 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-FROM_US: Final = "dockyard-pipe-in"
-TO_US: Final = "dockyard-pipe-out"
+FROM_US: Final = "dockyard-pipe-in-bin"
+TO_US: Final = "dockyard-pipe-out-bin"
 OPENED: Final = "dockyard-pipe"
 _SIZE: Final = 1 << 20
 
@@ -29,9 +29,9 @@ class Pipe:
             fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _SIZE)
 
     @property
-    def header(self) -> tuple[str, str]:
-        """What containerd is told."""
-        return (FROM_US if self._writes else TO_US), self.path
+    def header(self) -> tuple[str, bytes]:
+        """What containerd is told: as bytes, because gRPC takes text in ASCII alone."""
+        return (FROM_US if self._writes else TO_US), os.fsencode(self.path)
 
     def settle(self) -> None:
         """containerd has opened its end: keep only ours, so that the end of either is seen."""
