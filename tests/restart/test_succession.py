@@ -118,3 +118,38 @@ def test_either_may_be_killed(stack: Stack, victim: str) -> None:
     client.communicate(timeout=20)
     assert client.returncode == 137
     stack.docker("rm", "victim")
+
+
+def _listens(shim: int) -> bool:
+    """Whether a process has a handler for the ends of its children."""
+    caught = Path(f"/proc/{shim}/status").read_text().partition("SigCgt:")[2].split()[0]
+    return bool(int(caught, 16) >> (signal.SIGCHLD - 1) & 1)
+
+
+def _parent_and_state(process: int) -> tuple[int, str]:
+    state, parent = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:2]
+    return int(parent), state
+
+
+def _killed_before_it_listens(shim: int, process: int) -> bool:
+    """Hold the keeper until it has the container and that has ended; False if it listens for ends already."""
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        if _listens(shim):
+            return False
+        wait_until(lambda: _parent_and_state(process)[0] == shim, what="the worker's end")
+        os.kill(process, signal.SIGKILL)
+        wait_until(lambda: _parent_and_state(process)[1] == "Z", what="the container's end")
+        return True
+    finally:
+        os.kill(shim, signal.SIGCONT)
+
+
+def test_an_end_while_it_changes_hands_is_seen(stack: Stack) -> None:
+    """The keeper finds the container dead that it was handed alive."""
+    for _ in range(10):
+        stack.docker("run", "-d", "--name", "between", "busybox", "sleep", "999")
+        if _killed_before_it_listens(keeper(stack, "between"), own_pid(stack, "between")):
+            break
+        stack.docker("rm", "-f", "between")
+    assert stack.docker("wait", "between") == "137"

@@ -153,6 +153,8 @@ def _serve(
     loop.watch(listener.fileno(), READ, accept)
     # Whoever asked for this shim may have died before it could use it.
     loop.later(_LONELY, lonely)
+    # What ended while the container changed hands was told to a process that did not listen yet.
+    loop.soon(exits.reap)
     loop.run()
     if worker is not None:
         worker.end()
