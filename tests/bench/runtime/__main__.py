@@ -15,6 +15,7 @@ from typing import Final
 from tests.bench.runtime import bundles, report
 from tests.bench.runtime.commands import CommandError, Runtime
 from tests.bench.sections import replace_section
+from tests.support.null import OWN_NULL
 
 _CLONE: Final = Path(__file__).parents[3]
 _INSIDE: Final = "DOCKYARD_BENCH_RUNTIME"
@@ -32,17 +33,12 @@ def main() -> int:
     words.add_argument("--write", type=Path, help="the Markdown file whose section is replaced")
     options = words.parse_args()
     if _INSIDE not in os.environ:
-        # crun refuses a hybrid host, so the unified tree is taken away, for all of us, in a mount namespace of our own.
+        # crun refuses a hybrid host, so the unified tree is taken away, for all of us, in a mount namespace of our own. It
+        # also gives its standard input to the root of a user namespace: that must not be the host's null device.
         os.environ[_INSIDE] = "1"
-        command = [
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-            sys.executable,
-            "-m",
-            "tests.bench.runtime",
-        ]
+        command = ["unshare", "--mount", "--propagation", "private"]
+        command += ["sh", "-ec", f'{OWN_NULL} && exec "$@"', "sh"]
+        command += [sys.executable, "-m", "tests.bench.runtime"]
         os.execvp(command[0], [*command, *sys.argv[1:]])
     if os.path.ismount(_UNIFIED):
         subprocess.run(["umount", "--lazy", _UNIFIED], check=True)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 from tests.runtime.conformance import sources
 from tests.runtime.conformance.tap import Case, output_of, parse
+from tests.support.null import OWN_NULL
 
-# crun refuses a hybrid set-up; without its v2 tree, in a mount namespace of its own, it works.
-PLAIN_V1 = """
-mount --make-rprivate / && if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi && exec "$@"
+# crun refuses a hybrid set-up; without its v2 tree, in a mount namespace of its own, it works. There it also cannot give
+# the host's null device away.
+PLAIN_V1 = f"""
+mount --make-rprivate / && {OWN_NULL} &&
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi && exec "$@"
 """
 
 
