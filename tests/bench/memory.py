@@ -10,6 +10,7 @@ import contextlib
 import os
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +26,9 @@ _ENTRY: Final = 8
 def by_role(engine: Engine) -> dict[str, float]:
     """MiB of each role's processes; their sum is what the engine occupies outside of containers."""
     frames: dict[str, list[array[int]]] = defaultdict(list)
-    for process in Path("/proc").glob("[0-9]*"):
+    for process, role in _processes(engine):
         with contextlib.suppress(OSError):
-            role = _role(engine, process)
-            if role is not None:
-                frames[role].append(_frames(process))
+            frames[role].append(_frames(process))
     users: Counter[int] = Counter()
     for sets in frames.values():
         for each in sets:
@@ -42,12 +41,15 @@ def by_role(engine: Engine) -> dict[str, float]:
 
 def processes_of(engine: Engine, role: str) -> list[int]:
     """The process ids of a role."""
-    found = []
+    return [int(process.name) for process, found in _processes(engine) if found == role]
+
+
+def _processes(engine: Engine) -> Iterator[tuple[Path, str]]:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if _role(engine, process) == role:
-                found.append(int(process.name))
-    return found
+            role = _role(engine, process)
+            if role is not None:
+                yield process, role
 
 
 def _role(engine: Engine, process: Path) -> str | None:

@@ -92,7 +92,7 @@ class Surroundings:
 
     def processes(self) -> dict[int, str]:
         """Who else lives in these namespaces, or names the folder."""
-        network = os.readlink(f"/proc/{self.holder}/ns/mnt")
+        namespace = os.readlink(f"/proc/{self.holder}/ns/mnt")
         found = {}
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
@@ -101,7 +101,7 @@ class Surroundings:
                 command = (
                     (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 )
-                if os.readlink(entry / "ns/mnt") == network or str(self.root) in command:
+                if os.readlink(entry / "ns/mnt") == namespace or str(self.root) in command:
                     found[int(entry.name)] = command
         return found
 

@@ -2,54 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.debian import CONFIG, Surroundings, original, surroundings
+from tests.support.debian import CONFIG, original, surroundings
 from tests.support.images import BUSYBOX, busybox_layer, docker_archive
 from tests.support.stack import BIN, wait_until
-from tests.swap.conftest import Engine
+from tests.swap.conftest import Containerd, Engine, check_run_logs_exec_stop, terminate
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 COUNTING = "i=0; trap 'exit 5' TERM; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
-LISTENING = "trap 'exit 8' TERM; while :; do sleep 0.1; done"
 
 
-class RealContainerd:
-    """Debian's containerd inside the surroundings."""
-
-    def __init__(self, inside: Surroundings) -> None:
-        self.inside = inside
-        (inside.root / "config.toml").write_text(CONFIG)
+class RealContainerd(Containerd):
+    """Debian's."""
 
     def start(self) -> None:
-        root = self.inside.root
-        self.inside.start(
-            "containerd",
-            *(original("containerd"), "--config", root / "config.toml"),
-            *("--root", root / "data", "--state", root / "state", "--address", root / "c.sock"),
-            DOCKYARD_SOCKET_ROOT=str(root),
-        )
-        self.inside.answers("containerd", *self._ctr, "version")
-
-    @property
-    def _ctr(self) -> tuple[str | Path, ...]:
-        return (original("ctr"), "--address", self.inside.root / "c.sock", "-n", "moby")
-
-    def ctr(self, *words: str, stdin: bytes | None = None) -> str:
-        done = self.inside.call(*self._ctr, *words, stdin=stdin)
-        assert done.code == 0, (words, done)
-        return done.out
-
-    def kill(self) -> None:
-        self.inside.end("containerd", signal.SIGKILL)
+        config = self.inside.root / "config.toml"
+        config.write_text(CONFIG)
+        socket_root = str(self.inside.root)
+        self.launch(original("containerd"), "--config", config, DOCKYARD_SOCKET_ROOT=socket_root)
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[Engine, RealContainerd]]:
+def pair() -> Iterator[tuple[Engine, Containerd]]:
     with surroundings("swap-c") as inside:
         containerd = RealContainerd(inside)
         containerd.start()
@@ -58,48 +36,13 @@ def pair() -> Iterator[tuple[Engine, RealContainerd]]:
         engine = Engine(inside, BIN / "dockerd")
         engine.start()
         yield engine, containerd
-        names = engine("ps", "-aq").split()
-        if names:
-            engine("rm", "-f", *names)
+        engine.clear()
         assert containerd.ctr("containers", "ls", "-q") == ""
         assert "Active" not in containerd.ctr("snapshots", "ls")
 
 
-@pytest.fixture
-def engine(pair: tuple[Engine, RealContainerd]) -> Engine:
-    return pair[0]
-
-
-@pytest.fixture
-def containerd(pair: tuple[Engine, RealContainerd]) -> RealContainerd:
-    return pair[1]
-
-
 def test_run_logs_exec_stop(engine: Engine) -> None:
-    done = engine.call("run", "--rm", BUSYBOX, "sh", "-c", "echo out; echo err >&2; exit 7")
-    assert (done.code, done.out, done.err) == (7, "out\n", "err\n")
-    assert engine("run", "--rm", "-i", BUSYBOX, "cat", stdin=b"given") == "given"
-    done = engine.call("run", "--rm", BUSYBOX, "no-such")
-    assert done.code == 127
-    assert "executable file not found" in done.err
-    script = "echo one; trap 'echo bye; exit 3' TERM; while :; do sleep 0.1; done"
-    engine("run", "-d", "--name", "one", "-m", "64m", BUSYBOX, "sh", "-c", script)
-    wait_until(lambda: engine("logs", "one") == "one")
-    assert engine("exec", "-u", "1000", "one", "id", "-u") == "1000"
-    assert engine("exec", "-i", "one", "cat", stdin=b"x" * 100_000) == "x" * 100_000
-    assert engine.call("exec", "one", "sh", "-c", "exit 9").code == 9
-    assert "sleep" in engine("top", "one")
-    engine("pause", "one")
-    assert engine.inspect("one")["State"]["Status"] == "paused"
-    engine("unpause", "one")
-    engine("update", "--memory", "96m", "--memory-swap", "96m", "one")
-    assert "96MiB" in engine("stats", "--no-stream", "--format", "{{.MemUsage}}", "one")
-    engine("stop", "one")
-    assert engine.inspect("one")["State"]["ExitCode"] == 3
-    assert engine("logs", "one") == "one\nbye"
-    engine("start", "one")
-    assert engine.inspect("one")["State"]["Running"] is True
-    engine("rm", "-f", "one")
+    check_run_logs_exec_stop(engine)
 
 
 def test_attach(engine: Engine) -> None:
@@ -149,12 +92,10 @@ def test_published_port(engine: Engine) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_containers_survive_dockerd(engine: Engine, number: signal.Signals) -> None:
     engine("run", "-d", "--name", "kept", BUSYBOX, "sh", "-c", COUNTING)
-    engine("run", "-d", "--name", "ends", BUSYBOX, "sh", "-c", LISTENING)
-    pid, ends = engine.pid("kept"), engine.pid("ends")
+    pid, ends = engine.pid("kept"), engine.listener("ends", 8)
     wait_until(lambda: engine("logs", "kept") != "")
     engine.inside.end("dockerd", number)
-    os.kill(ends, signal.SIGTERM)
-    wait_until(lambda: not Path(f"/proc/{ends}").exists())
+    terminate(ends)
     engine.start()
     assert engine.pid("kept") == pid
     wait_until(lambda: not engine.inspect("ends")["State"]["Running"])
@@ -167,14 +108,12 @@ def test_containers_survive_dockerd(engine: Engine, number: signal.Signals) -> N
     engine("rm", "kept", "ends")
 
 
-def test_containers_survive_a_killed_containerd(engine: Engine, containerd: RealContainerd) -> None:
+def test_containers_survive_a_killed_containerd(engine: Engine, containerd: Containerd) -> None:
     engine("run", "-d", "--name", "kept", BUSYBOX, "sh", "-c", COUNTING)
-    engine("run", "-d", "--name", "ends", BUSYBOX, "sh", "-c", LISTENING)
-    pid, ends = engine.pid("kept"), engine.pid("ends")
+    pid, ends = engine.pid("kept"), engine.listener("ends", 8)
     wait_until(lambda: engine("logs", "kept") != "")
     containerd.kill()
-    os.kill(ends, signal.SIGTERM)
-    wait_until(lambda: not Path(f"/proc/{ends}").exists())
+    terminate(ends)
     lines = len(engine("logs", "kept").splitlines())
     wait_until(lambda: len(engine("logs", "kept").splitlines()) > lines)
     containerd.start()
