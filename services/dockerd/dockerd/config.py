@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 from dataclasses import dataclass, field
+from typing import Final
+
+DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ def parse(arguments: list[str], version: str) -> Config:
     return Config(
         data_root=os.path.abspath(found.data_root),
         exec_root=os.path.abspath(found.exec_root),
-        hosts=tuple(found.host) or ("unix:///var/run/docker.sock",),
+        hosts=tuple(found.host) or (f"unix://{DEFAULT_SOCKET}",),
         containerd=found.containerd,
         bridge=found.bridge,
         bip=found.bip,

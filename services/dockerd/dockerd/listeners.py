@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
-from dockerd.config import Config
+from dockerd.config import DEFAULT_SOCKET, Config
 from wire.errors import InvalidArgument
 
 logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 4096
-_DEFAULT_SOCKET: Final = "/var/run/docker.sock"
 _DEFAULT_PORT: Final = 2375
 
 
@@ -47,7 +46,7 @@ def opened(config: Config, inherited: list[int]) -> list[socket.socket]:
             case "fd":
                 found += [socket.socket(fileno=each) for each in _activated(rest, inherited)]
             case "unix":
-                found.append(_unix(rest or _DEFAULT_SOCKET, config.group))
+                found.append(_unix(rest or DEFAULT_SOCKET, config.group))
             case "tcp":
                 found.append(_tcp(host, rest))
             case _:

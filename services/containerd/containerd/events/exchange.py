@@ -52,7 +52,7 @@ class Exchange:
         if envelope.timestamp.ToNanoseconds() < self._born and self._welcoming():
             self._missed = [*self._missed, envelope][-_MISSED:]
         for filters, queue in self._subscribers:
-            if filters.matches(lambda path: _field(envelope, path)) and queue.qsize() <= _QUEUE:
+            if filters.matches(partial(_field, envelope)) and queue.qsize() <= _QUEUE:
                 queue.put_nowait(envelope)
 
     @contextlib.contextmanager

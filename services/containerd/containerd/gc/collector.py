@@ -20,7 +20,6 @@ from wire.gen.containerd.events import image_pb2, snapshot_pb2
 
 logger = logging.getLogger(__name__)
 
-# Clients that make something without a lease expect to have a moment until they refer to it.
 _QUERIES: Final = {
     "content": ("DELETE FROM blobs WHERE namespace = ? AND digest = ?",),
     "image": ("DELETE FROM records WHERE kind = 'image' AND namespace = ? AND name = ?",),
@@ -51,7 +50,10 @@ class Collector:
         readers: Mapping[str, Reader],
         delay: float,
     ) -> None:
-        """``delay`` in seconds, from what asks for a collection to its begin."""
+        """``delay`` in seconds, from what asks for a collection to its begin.
+
+        Clients that make something without a lease expect to have a moment until they refer to it.
+        """
         self._database = database
         self._content = content
         self._snapshotter = snapshotter

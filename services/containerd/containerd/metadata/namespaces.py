@@ -45,7 +45,7 @@ class NamespaceStore:
         await self._database.call(insert)
 
     async def labels(self, name: str) -> dict[str, str]:
-        """None for a namespace that nobody made yet: clients ask for the defaults in its labels before they use it."""
+        """Empty for a namespace that nobody made yet: clients ask for the defaults in its labels before they use it."""
         return await self._database.call(_labels, name)
 
     async def list(self) -> dict[str, dict[str, str]]:

@@ -12,7 +12,7 @@ from google.protobuf import any_pb2
 from google.protobuf.empty_pb2 import Empty
 
 from containerd.events.exchange import Exchange
-from containerd.transfer.pipes import FROM_CLIENT, OPENED, TO_CLIENT, Pipe
+from containerd.transfer.pipes import Pipe
 from containerd.transfer.streams import Streams
 from wire import namespaces, typeurl
 from wire.errors import InvalidArgument
@@ -20,6 +20,7 @@ from wire.gen.containerd.services.events.v1 import events_pb2
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.version.v1 import version_pb2
 from wire.gen.containerd.types import event_pb2
+from wire.pipes import FROM_CLIENT, OPENED, TO_CLIENT
 
 logger = logging.getLogger(__name__)
 

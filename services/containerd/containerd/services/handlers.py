@@ -30,7 +30,8 @@ def handlers(module: ModuleType, name: str, service: object) -> grpc.GenericRpcH
     for method in descriptor.methods:
         function = getattr(service, _WORD.sub("_", method.name).lower(), None)
         if function is None:
-            function = _refusal(f"/{descriptor.full_name}/{method.name}", method.server_streaming)
+            text = f"/{descriptor.full_name}/{method.name} is not implemented: not implemented"
+            function = _refusal(text, method.server_streaming)
         request = GetMessageClass(method.input_type)
         response = GetMessageClass(method.output_type)
         factory: Any = {
@@ -62,27 +63,20 @@ class Unknown(grpc.GenericRpcHandler):
         text = f"unknown service {service}"
         if service in self._served:
             text = f"unknown method {method} for service {service}"
-
-        async def refuse(_requests: Any, _context: Any) -> AsyncIterator[Any]:
-            nothing: Sequence[Any] = ()
-            for each in nothing:
-                yield each
-            raise NotImplementedYet(text)
-
-        return grpc.stream_stream_rpc_method_handler(refuse)
+        return grpc.stream_stream_rpc_method_handler(_refusal(text, streaming=True))
 
 
-def _refusal(method: str, streaming: bool) -> Callable[[Any, Any], Any]:  # noqa: FBT001 - of the descriptor
-    """Answers that a method is not served."""
+def _refusal(text: str, streaming: bool) -> Callable[[Any, Any], Any]:  # noqa: FBT001 - of the descriptor
+    """Answers that a method is not served, in these words."""
 
     async def unary(_request: Any, _context: Any) -> Any:
-        raise NotImplementedYet(f"{method} is not implemented: not implemented")
+        raise NotImplementedYet(text)
 
     async def stream(_request: Any, _context: Any) -> AsyncIterator[Any]:
         nothing: Sequence[Any] = ()
         for each in nothing:
             yield each
-        raise NotImplementedYet(f"{method} is not implemented: not implemented")
+        raise NotImplementedYet(text)
 
     return stream if streaming else unary
 

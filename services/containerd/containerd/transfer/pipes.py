@@ -1,7 +1,6 @@
 """A stream's bytes beside gRPC: a FIFO that a client on this machine made and named, read and written in threads.
 
-A gRPC message of the bytes costs each side more than hashing them. A client that knows of this names a FIFO in the call's
-metadata; one that does not, and a containerd that does not, use messages.
+A gRPC message of the bytes costs each side more than hashing them. How a client names its FIFO stands in ``wire.pipes``.
 """
 
 from __future__ import annotations
@@ -11,18 +10,12 @@ import io
 import os
 import select
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from wire.errors import Cancelled, InvalidArgument
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
-
-# The client writes into the FIFO of the first, and reads from that of the second; the value is its path, as bytes:
-# gRPC takes text in ASCII alone.
-FROM_CLIENT: Final = "dockyard-pipe-in-bin"
-TO_CLIENT: Final = "dockyard-pipe-out-bin"
-OPENED: Final = "dockyard-pipe"
 
 
 class Pipe(io.RawIOBase):

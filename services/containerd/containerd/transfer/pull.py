@@ -143,16 +143,8 @@ class Puller:
 
     async def _keep(self, registry: Registry, descriptor: Descriptor, body: bytes) -> None:
         labels = {**children(body, descriptor.media_type), **registry.source_labels}
-        if not await self._known(descriptor.digest, labels):
+        if not await self._content.known((descriptor.digest,), labels):
             await self._content.add(body, descriptor.digest, labels)
-
-    async def _known(self, digest: str, labels: Mapping[str, str] = {}) -> bool:
-        """Whether a blob is here; it is recorded, and held, in the current namespace then."""
-        try:
-            await self._content.record(digest, labels)
-        except NotFound:
-            return False
-        return True
 
     async def _choose(
         self, registry: Registry, target: Descriptor, platforms: Sequence[Platform]

@@ -9,9 +9,8 @@ import os
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-FROM_US: Final = "dockyard-pipe-in-bin"
-TO_US: Final = "dockyard-pipe-out-bin"
-OPENED: Final = "dockyard-pipe"
+from wire.pipes import FROM_CLIENT, TO_CLIENT
+
 _SIZE: Final = 1 << 20
 
 
@@ -30,8 +29,8 @@ class Pipe:
 
     @property
     def header(self) -> tuple[str, bytes]:
-        """What containerd is told: as bytes, because gRPC takes text in ASCII alone."""
-        return (FROM_US if self._writes else TO_US), os.fsencode(self.path)
+        """What containerd is told."""
+        return (FROM_CLIENT if self._writes else TO_CLIENT), os.fsencode(self.path)
 
     def settle(self) -> None:
         """containerd has opened its end: keep only ours, so that the end of either is seen."""

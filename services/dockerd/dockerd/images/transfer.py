@@ -12,7 +12,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 from dockerd.containerd_client.client import Containerd
-from dockerd.images.pipe import OPENED, Pipe
+from dockerd.images.pipe import Pipe
 from wire import typeurl
 from wire.errors import EngineError, NotImplementedYet, Unavailable
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
@@ -20,6 +20,7 @@ from wire.gen.containerd.services.transfer.v1 import transfer_pb2
 from wire.gen.containerd.types.transfer import progress_pb2, registry_pb2
 from wire.gen.containerd.types.transfer import streaming_pb2 as transfer_streaming
 from wire.grpc_adapter import error_of
+from wire.pipes import OPENED
 
 _WINDOW: Final = (1 << 31) - 1
 _LARGEST: Final = 1 << 20

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from dockerd.plugins.address import Address, TLSFiles
-from wire.errors import EngineError, Internal, Unavailable
+from wire.errors import Internal, Unavailable
 
 if TYPE_CHECKING:
     import http.client
@@ -74,12 +74,8 @@ def _understood(address: Address, method: str, status: int, content: bytes) -> d
     if not isinstance(document, dict):
         raise Internal(f"{address.name}: {method}: the answer is not a JSON object")
     if words:
-        raise _refusal(method, str(words))
+        raise Internal(f"{method}: {words}")
     return document
-
-
-def _refusal(method: str, words: str) -> EngineError:
-    return Internal(f"{method}: {words}")
 
 
 def _connection(address: Address) -> http.client.HTTPConnection:
