@@ -4,7 +4,7 @@ use crate::files::{collect_pids, remove};
 use crate::{find, path, systemd, v1, v2, write, Context, Entrance, Error, Layout, OomWatch, Result, Stats};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who makes cgroups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -305,25 +305,33 @@ impl Manager {
     /// # Errors
     /// Names the file; `NotFound` where the host has no freezer.
     pub fn freeze(&self, frozen: bool) -> Result<()> {
-        if let (true, Some(group)) = (self.unified, self.groups.first()) {
-            return v2::freeze(&group.path, frozen);
-        }
-        let group = self.group("freezer").ok_or_else(|| Error {
+        let path = self.freezer().ok_or_else(|| Error {
             what: "the freezer cgroup is not mounted".into(),
             source: ErrorKind::NotFound.into(),
         })?;
-        v1::freeze(&group.path, frozen)
+        if self.unified {
+            v2::freeze(path, frozen)
+        } else {
+            v1::freeze(path, frozen)
+        }
+    }
+
+    /// The directory that can be frozen.
+    #[must_use]
+    pub fn freezer(&self) -> Option<&Path> {
+        let group = if self.unified { self.groups.first() } else { self.group("freezer") };
+        group.map(|group| group.path.as_path())
     }
 
     /// Whether the processes are stopped by `freeze`.
     #[must_use]
     pub fn frozen(&self) -> bool {
-        let file = if self.unified {
-            self.groups.first().map(|group| group.path.join("cgroup.freeze"))
-        } else {
-            self.group("freezer").map(|group| group.path.join("freezer.state"))
-        };
-        let state = file.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let name = if self.unified { "cgroup.freeze" } else { "freezer.state" };
+        let state = self
+            .freezer()
+            .map(|path| path.join(name))
+            .and_then(|path| fs::read_to_string(path).ok())
+            .unwrap_or_default();
         matches!(state.trim(), "1" | "FROZEN" | "FREEZING")
     }
 

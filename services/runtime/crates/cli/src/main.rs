@@ -67,8 +67,9 @@ fn run() -> Result<i32> {
     let path = global.path("log");
     Log::begin(path.as_deref(), json, global.on("debug")? || level == Some("debug"))
         .map_err(|error| usage(format!("--log {}: {error}", path.unwrap_or_default().display())))?;
+    let criu = global.path("criu").unwrap_or_else(|| "criu".into());
     if global.on("version")? {
-        return commands::version();
+        return commands::version(&criu);
     }
     let Some(verb) = global.plain.first() else { return commands::help() };
     let rootless = match global.value("rootless") {
@@ -85,7 +86,6 @@ fn run() -> Result<i32> {
     };
     let root = global.path("root").unwrap_or_else(|| rootdir::default(rootless));
     let root = std::path::absolute(&root).map_err(|error| usage(format!("--root {}: {error}", root.display())))?;
-    let criu = global.value("criu").unwrap_or("criu").into();
     let session = Session { store: Store::new(root), driver, rootless, criu };
     commands::dispatch(verb, words, &session)
 }

@@ -239,6 +239,22 @@ pub fn inherited(number: i32) -> bool {
     flags >= 0 && flags & libc::FD_CLOEXEC == 0
 }
 
+/// Whether a descriptor, by its number, is the null device.
+#[must_use]
+pub fn is_null_device(number: RawFd) -> bool {
+    // SAFETY: borrowed for the call alone; a number that is not open is an error of the call.
+    let descriptor = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
+    crate::fs::stat(descriptor).is_ok_and(|stat| stat.is_character_device(1, 3))
+}
+
+/// Whether a descriptor was opened for writing.
+#[must_use]
+pub fn writable(descriptor: impl AsFd) -> bool {
+    // SAFETY: plain integers.
+    let flags = unsafe { libc::fcntl(descriptor.as_fd().as_raw_fd(), libc::F_GETFL) };
+    flags >= 0 && matches!(flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR)
+}
+
 /// Leave a descriptor open over exec.
 ///
 /// # Errors

@@ -119,31 +119,55 @@ pub fn send_descriptor(socket: impl AsFd, descriptor: impl AsFd, data: &[u8]) ->
 /// # Errors
 /// Those of recvmsg(2).
 pub fn receive_descriptor(socket: impl AsFd) -> io::Result<Option<OwnedFd>> {
+    match receive_message(socket, &mut [0; 4096], libc::MSG_DONTWAIT) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        other => other.map(|(_, descriptor)| descriptor),
+    }
+}
+
+/// Receive one message, and the descriptor that came with it; empty when the other end is closed.
+///
+/// # Errors
+/// Those of recvmsg(2); `EMSGSIZE` for a message that is larger than the buffer.
+pub fn receive_with_descriptor(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let socket = socket.as_fd();
+    loop {
+        match receive_message(socket, buffer, 0) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+fn receive_message(socket: impl AsFd, buffer: &mut [u8], flags: i32) -> io::Result<(usize, Option<OwnedFd>)> {
     #[repr(C)]
     struct Control {
         header: libc::cmsghdr,
         descriptor: libc::c_int,
         padding: libc::c_int,
     }
-    let mut data = [0_u8; 4096];
-    let mut part = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: both structures are plain data for which zero is valid.
     let (mut control, mut message): (Control, libc::msghdr) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
     message.msg_iov = std::ptr::addr_of_mut!(part);
     message.msg_iovlen = 1;
     message.msg_control = std::ptr::addr_of_mut!(control).cast();
     message.msg_controllen = std::mem::size_of::<Control>();
-    let flags = libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
+    let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: the message points at structures that outlive the call.
     let received = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), std::ptr::addr_of_mut!(message), flags) };
     if received < 0 {
-        let error = io::Error::last_os_error();
-        return if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) };
+        return Err(io::Error::last_os_error());
     }
     let expected = std::mem::size_of::<libc::cmsghdr>() + std::mem::size_of::<libc::c_int>();
     let rights = message.msg_controllen >= expected
         && control.header.cmsg_level == libc::SOL_SOCKET
         && control.header.cmsg_type == libc::SCM_RIGHTS;
     // SAFETY: the kernel stored a new descriptor that nobody else owns.
-    Ok(rights.then(|| unsafe { OwnedFd::from_raw_fd(control.descriptor) }))
+    let descriptor = rights.then(|| unsafe { OwnedFd::from_raw_fd(control.descriptor) });
+    // What is missing of the data of a larger message is lost; a terminal's name may be, an answer may not.
+    if message.msg_flags & libc::MSG_TRUNC != 0 && flags & libc::MSG_DONTWAIT == 0 {
+        return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+    }
+    Ok((received as usize, descriptor))
 }

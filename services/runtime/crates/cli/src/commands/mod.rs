@@ -24,6 +24,7 @@ use engine::{Error, Kind, Result};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::io::Write;
+use std::path::Path;
 
 /// The exit code of a verb that did its work.
 pub(crate) type Outcome = Result<i32>;
@@ -85,14 +86,15 @@ fn print_line(value: &impl Serialize) -> Outcome {
 }
 
 /// `--version`, in the lines that dockerd and podman read.
-pub(crate) fn version() -> Outcome {
-    // The last line is crun's, where callers look for what is built in.
+pub(crate) fn version(criu: &Path) -> Outcome {
+    // The last line is crun's, where callers look for what there is; CRIU is a program that may be there.
     print(&format!(
-        "{} version {}\ncommit: {}\nspec: {}\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF\n",
+        "{} version {}\ncommit: {}\nspec: {}\n+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF{}\n",
         crate::program(),
         env!("CARGO_PKG_VERSION"),
         option_env!("DOCKYARD_COMMIT").unwrap_or("unknown"),
         ::spec::VERSION,
+        if engine::criu::present(criu) { " +CRIU" } else { "" },
     ))
 }
 

@@ -1,13 +1,18 @@
-//! `restore`: a container from a checkpoint. Its flags are read, and it is refused: see `engine::criu`.
+//! `restore`: a container from a checkpoint.
 
-use super::checkpoint::{IMAGES, WORK};
-use super::create::{BUNDLE, CONFIG, CONSOLE, NO_PIVOT, PID_FILE};
-use super::{Command, Outcome};
+use super::checkpoint::{self, IMAGES, LOCK, WORK};
+use super::create::{self, BUNDLE, CONFIG, CONSOLE, NO_PIVOT, PID_FILE};
+use super::{run, Command, Outcome};
 use crate::args::{switch, valued, Grammar, Parsed};
 use crate::session::Session;
+use crate::terminal;
+use engine::lifecycle::{
+    self,
+    restore::{self, Extent},
+};
 use std::collections::VecDeque;
 
-pub(super) static COMMAND: Command = Command { grammar: &GRAMMAR, run };
+pub(super) static COMMAND: Command = Command { grammar: &GRAMMAR, run: run_restore };
 
 static GRAMMAR: Grammar = Grammar {
     verb: "restore",
@@ -35,13 +40,30 @@ static GRAMMAR: Grammar = Grammar {
         valued(&["empty-ns"], "KIND", "a namespace whose content is not restored"),
         valued(&["lsm-profile"], "TYPE:NAME", "another security profile"),
         valued(&["lsm-mount-context"], "CONTEXT", "another SELinux mount context"),
-        valued(&["network-lock"], "METHOD", "iptables, nftables or skip"),
+        LOCK,
     ],
     ends_early: false,
 };
 
-/// Refused, with the reason.
-fn run(parsed: Parsed, _: VecDeque<String>, session: &Session) -> Outcome {
-    parsed.id()?;
-    Err(engine::criu::refusal("restore", &session.criu))
+fn run_restore(parsed: Parsed, _: VecDeque<String>, session: &Session) -> Outcome {
+    if parsed.on("no-pivot")? {
+        return Err(parsed.error("--no-pivot: criu changes the root by pivot_root alone".into()));
+    }
+    let extent = Extent {
+        tcp_close: parsed.on("tcp-close")?,
+        lsm_profile: parsed.value("lsm-profile").map(String::from),
+        lsm_mount_context: parsed.value("lsm-mount-context").map(String::from),
+    };
+    let images = checkpoint::options(&parsed, session)?;
+    let mut options = create::options(&parsed, session)?;
+    let detach = parsed.on("detach")?;
+    let relay = if detach { None } else { run::foreground(&parsed, &mut options)? };
+    let container = restore::restore(&session.store, &options, &images, &extent)?;
+    options.terminal = None;
+    if detach {
+        return Ok(0);
+    }
+    let code = terminal::attend(container.pid(), relay)?;
+    lifecycle::delete(&session.store, container.id(), true)?;
+    Ok(code)
 }

@@ -5,8 +5,10 @@ use super::{Command, Outcome};
 use crate::args::{switch, Grammar, Parsed};
 use crate::session::Session;
 use crate::{sealed, terminal};
-use engine::lifecycle::{self, create};
+use engine::lifecycle::create::{self, Options};
+use engine::{lifecycle, Result};
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 pub(super) static COMMAND: Command = Command { grammar: &GRAMMAR, run };
 
@@ -33,21 +35,8 @@ static GRAMMAR: Grammar = Grammar {
 fn run(parsed: Parsed, _: VecDeque<String>, session: &Session) -> Outcome {
     let mut options = options(&parsed, session)?;
     let (detach, keep) = (parsed.on("detach")?, parsed.on("keep")?);
-    let subreaper = !parsed.on("no-subreaper")?;
     sealed::ensure()?;
-    let mut relay = None;
-    if !detach {
-        if subreaper {
-            // A kernel that refuses leaves orphans to the host's init, which reaps them, too.
-            let _ = sys::identity::become_subreaper();
-        }
-        sys::process::block_signals();
-        if options.console_socket.is_none() {
-            let (near, far) = terminal::pair()?;
-            options.terminal = Some(far);
-            relay = Some(near);
-        }
-    }
+    let relay = if detach { None } else { foreground(&parsed, &mut options)? };
     let id = options.id.clone();
     let container = create::create(&session.store, &options)?;
     options.terminal = None;
@@ -72,4 +61,20 @@ fn run(parsed: Parsed, _: VecDeque<String>, session: &Session) -> Outcome {
         lifecycle::delete(&session.store, &id, true)?;
     }
     Ok(code)
+}
+
+/// Get ready to wait for the container's process; our end of the way that its terminal takes, unless the caller has a socket
+/// for it.
+pub(super) fn foreground(parsed: &Parsed, options: &mut Options) -> Result<Option<OwnedFd>> {
+    if !parsed.on("no-subreaper")? {
+        // A kernel that refuses leaves orphans to the host's init, which reaps them, too.
+        let _ = sys::identity::become_subreaper();
+    }
+    sys::process::block_signals();
+    if options.console_socket.is_some() {
+        return Ok(None);
+    }
+    let (near, far) = terminal::pair()?;
+    options.terminal = Some(far);
+    Ok(Some(near))
 }

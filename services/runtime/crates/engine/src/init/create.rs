@@ -10,7 +10,7 @@ use crate::lsm::Label;
 use crate::notes::debug;
 use crate::process::channel::{Child, Go};
 use crate::rootfs::resolve;
-use crate::rootfs::{Builder, Prepared};
+use crate::rootfs::{own_null_streams, Builder, Prepared};
 use crate::{hooks, namespaces::Plan};
 use spec::{Process, Spec, State, Status};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -117,6 +117,7 @@ impl Init<'_> {
             }
             None => None,
         };
+        own_null_streams(&root)?;
         builder.enter(root, self.no_pivot)?;
         if let Some((console, socket)) = console {
             console.take(&socket)?;

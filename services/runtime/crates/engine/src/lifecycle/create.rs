@@ -1,21 +1,19 @@
 //! `create`: everything up to a process that waits for `start`.
 
-use crate::error::{describe, Context, Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::init::create::Init;
 use crate::init::settle::Settings;
+use crate::lifecycle::prepare::{missing, read, recorded, Made, Plans};
 use crate::namespaces::{map_ids, Plan};
 use crate::notes::{debug, warn};
 use crate::process::channel::{Child, Go, Parent, Report};
 use crate::process::parent;
 use crate::rootfs::Prepared;
-use crate::state::Listener;
-use crate::state::{self, Container, Record, Store};
-use crate::{config, hooks};
-use crate::{lock, netdevices, notify, rdt, rootfs};
+use crate::state::{self, Container, Store};
+use crate::{hooks, lock, netdevices, notify, rdt, rootfs};
 use cgroups::Driver;
-use spec::{Linux, Spec, Status};
+use spec::{Spec, Status};
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use sys::clone::{clone3, Side};
@@ -56,17 +54,11 @@ pub struct Options {
 /// `InvalidConfig` before anything is made; `AlreadyExists`; `CommandNotFound` and `CommandNotExecutable` for the
 /// program; after any failure nothing is left.
 pub fn create(store: &Store, options: &Options) -> Result<Container> {
-    let bundle = fs::canonicalize(&options.bundle)
-        .map_err(|error| Error::config(format!("bundle {}: {}", options.bundle.display(), describe(&error))))?;
-    let path = match &options.config {
-        Some(path) => std::path::absolute(path).context(|| format!("--config {}", path.display()))?,
-        None => bundle.join("config.json"),
-    };
-    let (spec, text) = config::load(&path)?;
+    let (bundle, spec, text) = read(options)?;
     let directory = store.claim(&options.id)?;
     // Whoever wants to start or delete it waits until it is there. The child gives up its copy of the lock before it is ready.
     let _lock = lock::directory(&directory)?;
-    let mut made = Made { directory: Some(directory.clone()), cgroup: None, rdt: None, pid: None };
+    let mut made = Made::new(&directory);
     state::keep_configuration(&directory, &text)?;
     state::link_status(&directory)?;
     let container = build(&spec, options, &bundle, &directory, &mut made)?;
@@ -74,57 +66,12 @@ pub fn create(store: &Store, options: &Options) -> Result<Container> {
     Ok(container)
 }
 
-/// What has been made so far; dropped, it is undone.
-struct Made {
-    directory: Option<PathBuf>,
-    cgroup: Option<cgroups::Manager>,
-    rdt: Option<rdt::Groups>,
-    pid: Option<i32>,
-}
-
-impl Made {
-    fn keep(mut self) {
-        self.directory = None;
-        self.cgroup = None;
-        self.rdt = None;
-        self.pid = None;
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        // The first error is the one to report; what cannot be undone now, `delete --force` finds by the record.
-        if let Some(pid) = self.pid.take() {
-            let _ = sys::process::kill(pid, sys::process::SIGKILL);
-            let _ = sys::process::wait(pid, true);
-        }
-        let mut clean = true;
-        if let Some(cgroup) = self.cgroup.take() {
-            clean = cgroup.destroy().is_ok();
-        }
-        if let Some(groups) = self.rdt.take() {
-            clean &= groups.remove().is_ok();
-        }
-        if let Some(directory) = self.directory.take().filter(|_| clean) {
-            let _ = state::remove_directory(&directory);
-        }
-    }
-}
-
 fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: &mut Made) -> Result<Container> {
-    let missing = |field: &str| Error::config(format!("{field}: is required"));
     let linux = spec.linux.as_ref().ok_or_else(|| missing("linux"))?;
     let process = spec.process.as_ref().ok_or_else(|| missing("process"))?;
-    let root = spec.root.as_ref().ok_or_else(|| missing("root"))?;
-    let rootfs = fs::canonicalize(bundle.join(&root.path))
-        .map_err(|error| Error::config(format!("root.path {}: {}", root.path, describe(&error))))?;
-    let filter = linux.seccomp.as_ref().map(seccomp::compile).transpose().map_err(Error::config)?;
-    if let Some(filter) = &filter {
-        // `exec` installs the same filter without the profile.
-        fs::write(state::filter_in(directory), filter.to_bytes()).during("keep the compiled seccomp filter")?;
-    }
+    let Plans { filter, mut cgroup, mut record } = Plans::new(spec, options, bundle, directory)?;
+    let rootfs = record.rootfs.clone();
     let plan = Plan::new(linux)?;
-    let listener = listener(spec, linux, filter.as_ref())?;
     let console = parent::console(process, options.console_socket.as_deref(), options.terminal.as_ref())?;
     let pidfd_socket = parent::pidfd_socket(options.pidfd_socket.as_deref())?;
     let fifo = state::fifo_in(directory);
@@ -132,46 +79,9 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     // Opened for reading without a writer, it becomes readable when `start` writes: no path is needed inside.
     let start = sys::openat2::open(&fifo, libc::O_RDONLY | libc::O_NONBLOCK, 0)
         .context(|| format!("open {}", fifo.display()))?;
-    let layout = cgroups::detect()?;
-    let unified = linux.resources.as_ref().and_then(|resources| resources.unified.keys().next());
-    if let Some(name) = unified.filter(|_| !layout.unified()) {
-        return Err(Error::config(format!(
-            "invalid configuration: linux.resources.unified: {name} needs cgroup v2, and this host has v1"
-        )));
-    }
-    let mut cgroup = cgroups::Manager::new(
-        &layout,
-        &cgroups::Request {
-            driver: options.driver,
-            path: &linux.cgroups_path,
-            id: &options.id,
-            rootless: options.rootless,
-            annotations: &spec.annotations,
-        },
-    )
-    .map_err(|error| Error::config(error.to_string()))?;
     let (ours, theirs) = sys::socket::pair().during("create a socket pair")?;
     let channel = Parent(ours);
     let hooks = spec.hooks.clone().unwrap_or_default();
-    let mut record = Record {
-        oci_version: spec.oci_version.clone(),
-        id: options.id.clone(),
-        pid: 0,
-        start_time: 0,
-        bundle: bundle.into(),
-        rootfs: rootfs.clone(),
-        created: state::timestamp(),
-        annotations: spec.annotations.clone(),
-        cgroups: recorded(&cgroup),
-        poststart: hooks.poststart.clone(),
-        poststop: hooks.poststop.clone(),
-        listener,
-        unit: cgroup.unit().map(String::from),
-        rdt: None,
-        owner: sys::process::effective_uid(),
-        external_descriptors: state::standard_streams(),
-    };
-
     // Who has no rights here has them in the new namespaces.
     let for_others = plan.in_user_namespace() && privileged()?;
     let mut prepared = Prepared::new(spec, bundle, &rootfs, for_others)?;
@@ -321,19 +231,6 @@ fn explain_add(error: cgroups::Error, pid: i32, channel: &Parent) -> Error {
     error.into()
 }
 
-/// Who answers the notifications of a filter.
-fn listener(spec: &Spec, linux: &Linux, filter: Option<&seccomp::Program>) -> Result<Option<Listener>> {
-    let (Some(profile), true) = (&linux.seccomp, filter.is_some_and(seccomp::Program::notifies)) else {
-        return Ok(None);
-    };
-    let path = match (profile.listener_path.as_str(), spec.annotations.get("run.oci.seccomp.receiver")) {
-        ("", Some(path)) => path.clone(),
-        ("", None) => return Err(Error::config("linux.seccomp.listenerPath: is required with SCMP_ACT_NOTIFY")),
-        (path, _) => path.into(),
-    };
-    Ok(Some(Listener { path: path.into(), metadata: profile.listener_metadata.clone() }))
-}
-
 /// Whether this process may mount for processes in other user namespaces.
 pub(crate) fn privileged() -> Result<bool> {
     const SYS_ADMIN: u32 = 21;
@@ -343,8 +240,4 @@ pub(crate) fn privileged() -> Result<bool> {
 /// Whether the process keeps the caller's supplementary groups (an annotation that podman sets).
 pub(crate) fn keeps_groups(annotations: &BTreeMap<String, String>) -> bool {
     annotations.get("run.oci.keep_original_groups").is_some_and(|value| value == "1")
-}
-
-fn recorded(cgroup: &cgroups::Manager) -> Vec<(String, PathBuf)> {
-    cgroup.groups().iter().map(|each| (each.controllers.clone(), each.path.clone())).collect()
 }

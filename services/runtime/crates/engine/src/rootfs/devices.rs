@@ -24,6 +24,11 @@ const LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "ptmx"),
 ];
 
+/// The devices that every container has.
+pub(crate) fn defaults() -> impl Iterator<Item = &'static str> {
+    DEFAULT.iter().map(|(path, _, _)| *path)
+}
+
 /// Make the devices of the configuration and those that every container has.
 pub(crate) fn make(
     root: impl AsFd,

@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use sys::mount::{self, FsContext};
+use sys::process;
 
 /// Write sysctls through the host's /proc, which shows the namespaces of the caller and cannot be faked by an image.
 pub(crate) fn sysctls(linux: &Linux) -> Result<()> {
@@ -83,6 +84,21 @@ fn own_null(root: impl AsFd) -> Result<OwnedFd> {
     } else {
         Err(Error::internal("the container's /dev/null is not the null device"))
     }
+}
+
+/// Standard streams that are the host's null device become the container's own: a checkpoint could not name the host's. Called
+/// while the host's /proc is there. A container may have none, or may not open devices: then they stay the host's.
+pub(crate) fn own_null_streams(root: impl AsFd) -> Result<()> {
+    let streams: Vec<i32> = (0..3).filter(|number| process::is_null_device(*number)).collect();
+    if streams.is_empty() {
+        return Ok(());
+    }
+    let Ok(null) = own_null(root) else { return Ok(()) };
+    let Ok(null) = sys::fs::reopen(null, libc::O_RDWR) else { return Ok(()) };
+    for number in streams {
+        process::duplicate_onto(&null, number).during("set up standard streams")?;
+    }
+    Ok(())
 }
 
 fn found(root: &Root, path: &str) -> Result<Option<OwnedFd>> {

@@ -9,7 +9,10 @@ pub(crate) mod options;
 mod prepared;
 pub(crate) mod resolve;
 
+pub(crate) use devices::defaults as default_devices;
 pub(crate) use devices::prepare as prepare_devices;
+pub(crate) use finish::own_null_streams;
+pub(crate) use mounts::bind_tree;
 pub(crate) use prepared::Prepared;
 
 use crate::error::{Context, Error, Result};

@@ -1,0 +1,166 @@
+//! Mounts that come from outside: CRIU does not save what is in them, and mounts them again from where it is told.
+//!
+//! Each has a key in the images, the same as runc's: where it is in the container.
+
+use super::Message;
+use crate::error::{Context, Error, Result};
+use crate::rootfs::options;
+use crate::rootfs::resolve::{self, Want};
+use crate::rootfs::{bind_tree, default_devices};
+use cgroups::Manager;
+use spec::{Mount, NamespaceKind, Spec};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use sys::mount;
+
+/// Stands for every file that is hidden by the null device.
+const NULL: &str = "/dev/null";
+
+fn add(message: &mut Message, key: &Path, value: &Path) {
+    let mut part = Message::default();
+    part.text(1, key.as_os_str().as_encoded_bytes()).text(2, value.as_os_str().as_encoded_bytes());
+    message.part(23, &part);
+}
+
+fn is_cgroup(each: &Mount) -> bool {
+    each.kind == "cgroup" || each.kind == "cgroup2"
+}
+
+fn is_bind(each: &Mount) -> Result<bool> {
+    let options = options::parse(&each.options)?;
+    Ok(!options.remount && (options.bind || each.kind == "bind"))
+}
+
+/// Refuse mounts that would not come back as they were.
+pub(crate) fn check(spec: &Spec) -> Result<()> {
+    for each in &spec.mounts {
+        let options = options::parse(&each.options)?;
+        if options.idmap.is_some() || !each.uid_mappings.is_empty() || !each.gid_mappings.is_empty() {
+            return Err(Error::config(format!(
+                "mounts: {} has id mappings, which criu does not restore",
+                each.destination
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Hierarchies of v1 as the container sees them: their folders' names, and the container's part of each. A container with a
+/// cgroup namespace has mounts of its own.
+fn hierarchies<'a>(spec: &Spec, cgroup: &'a Manager) -> Vec<(&'a str, &'a Path)> {
+    let namespaces = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
+    if cgroup.unified() || namespaces.iter().any(|each| each.kind == NamespaceKind::Cgroup) {
+        return Vec::new();
+    }
+    let named = cgroup.groups().iter().filter(|group| !group.controllers.is_empty());
+    named
+        .map(|group| (group.controllers.strip_prefix("name=").unwrap_or(&group.controllers), group.path.as_path()))
+        .collect()
+}
+
+/// Tell a dump which mounts come from outside.
+pub(crate) fn leave_out(spec: &Spec, pid: i32, cgroup: &Manager, message: &mut Message) -> Result<()> {
+    // The container's own view: a destination may lead through links, and to what is mounted on the way.
+    let root = resolve::host_directory(Path::new(&format!("/proc/{pid}/root")))?;
+    let real = |path: &Path| {
+        let place = resolve::open(&root, path).ok();
+        place.and_then(|place| resolve::path_inside(&root, place).ok()).unwrap_or_else(|| path.into())
+    };
+    for each in &spec.mounts {
+        let place = real(Path::new(&each.destination));
+        if is_cgroup(each) {
+            for (name, _) in hierarchies(spec, cgroup) {
+                add(message, &place.join(name), &place.join(name));
+            }
+        } else if is_bind(each)? {
+            add(message, &place, &place);
+        }
+    }
+    let Some(linux) = &spec.linux else { return Ok(()) };
+    for path in linux.masked_paths.iter().map(Path::new) {
+        let file = |place: &OwnedFd| sys::fs::stat(place).is_ok_and(|stat| !stat.is_directory());
+        if resolve::open(&root, path).is_ok_and(|place| file(&place)) {
+            add(message, &real(path), Path::new(NULL));
+        }
+    }
+    for path in devices(spec) {
+        add(message, path, path);
+    }
+    Ok(())
+}
+
+/// Nodes that are bound from the host where they cannot be made.
+fn devices<'a>(spec: &'a Spec) -> impl Iterator<Item = &'a Path> {
+    let own = spec.linux.iter().flat_map(|linux| &linux.devices).map(|device| Path::new(&device.path));
+    own.chain(default_devices().map(|path| -> &'a Path { Path::new(path) }))
+}
+
+/// Give a restore its root, as a mount in the caller's own mount namespace, with a place for every mount, and tell it where
+/// mounts come from. `made` is the folder of devices that the host does not have.
+pub(crate) fn prepare(
+    spec: &Spec,
+    bundle: &Path,
+    rootfs: &Path,
+    cgroup: &Manager,
+    made: &Path,
+    message: &mut Message,
+) -> Result<()> {
+    let stage = mount_root(rootfs)?;
+    for each in &spec.mounts {
+        let target = Path::new(&each.destination);
+        if is_cgroup(each) {
+            for (name, path) in hierarchies(spec, cgroup) {
+                add(message, &target.join(name), path);
+            }
+            continue;
+        }
+        // What is on a tmpfs comes back with it.
+        let covered = on_tmpfs(target, &spec.mounts);
+        if !is_bind(each)? {
+            if !covered {
+                resolve::ensure(&stage, target, Want::Directory)?;
+            }
+            continue;
+        }
+        let source = bundle.join(&each.source);
+        if covered {
+            add(message, target, &source);
+            continue;
+        }
+        let tree = bind_tree(each, bundle, &options::parse(&each.options)?)?;
+        let stat = sys::fs::stat(&tree).context(|| format!("stat {}", source.display()))?;
+        let want = if stat.is_directory() { Want::Directory } else { Want::File };
+        let place = resolve::ensure(&stage, target, want)?;
+        let real = inside(&stage, &place, target)?;
+        add(message, &real, &source);
+        // So that places for mounts in it are made where they will be looked for.
+        mount::attach(&tree, &place).context(|| format!("mount {} to {}", source.display(), each.destination))?;
+    }
+    mount::unmount(rootfs).context(|| format!("unmount {}", rootfs.display()))?;
+    if spec.linux.as_ref().is_some_and(|linux| !linux.masked_paths.is_empty()) {
+        add(message, Path::new(NULL), Path::new(NULL));
+    }
+    for (at, path) in devices(spec).enumerate() {
+        let own = made.join(at.to_string());
+        add(message, path, if own.exists() { &own } else { path });
+    }
+    // CRIU wants a mount as root. Nothing of the stage may be left in it.
+    mount_root(rootfs).map(drop)
+}
+
+fn inside(stage: impl AsFd, place: impl AsFd, target: &Path) -> Result<PathBuf> {
+    resolve::path_inside(stage, place).context(|| format!("find {} in the container", target.display()))
+}
+
+fn mount_root(rootfs: &Path) -> Result<OwnedFd> {
+    let below = resolve::host_directory(rootfs)?;
+    let tree = mount::clone_tree(&below, true).context(|| format!("bind {}", rootfs.display()))?;
+    mount::set_attributes(&tree, 0, 0, mount::MS_PRIVATE, None, false).during("make the root file system private")?;
+    mount::attach(&tree, &below).context(|| format!("mount the root file system {}", rootfs.display()))?;
+    Ok(tree)
+}
+
+fn on_tmpfs(target: &Path, mounts: &[Mount]) -> bool {
+    let below = |each: &Mount| target != Path::new(&each.destination) && target.starts_with(&each.destination);
+    mounts.iter().any(|each| each.kind == "tmpfs" && below(each))
+}
