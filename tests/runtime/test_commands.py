@@ -51,7 +51,7 @@ def test_an_unknown_verb_has_none(box: Box) -> None:
         (["delete", "--regex", "("], "("),
         (["run", "--preserve-fds", "x", "x"], "--preserve-fds"),
         (["checkpoint"], "id"),
-        (["restore", "x"], "criu"),
+        (["restore", "--no-pivot", "x"], "--no-pivot"),
     ],
 )
 def test_bad_use_is_refused_by_name(box: Box, words: list[str], message: str) -> None:
@@ -63,12 +63,15 @@ def test_bad_use_is_refused_by_name(box: Box, words: list[str], message: str) ->
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_checkpoint_says_what_is_missing(box: Box) -> None:
+def test_checkpoint_and_restore_say_what_is_missing(box: Box) -> None:
     box.start("sleep", "100")
+    missing = "criu is needed and is not there: /no/such/criu: no such file or directory"
     result = box.call("--criu", "/no/such/criu", "checkpoint", "--image-path", "/tmp/x", box.name)
-    assert result.code == 1
-    assert "criu is needed and is not there: /no/such/criu: no such file or directory" in result.err
+    assert (result.code, result.err) == (1, f"checkpoint: {missing}\n")
     assert box.state()["status"] == "running"
+    words = ["restore", "--image-path", "/tmp/x", "--bundle", str(box.bundle), "another"]
+    result = box.call("--criu", "/no/such/criu", *words)
+    assert (result.code, result.err) == (1, f"restore: {missing}\n")
 
 
 def test_the_log_in_text_and_with_steps(box: Box) -> None:

@@ -78,8 +78,9 @@ pub fn present(program: &Path) -> bool {
 }
 
 impl Options {
-    /// Refuse words that CRIU has no number for.
+    /// Refuse what cannot work before anything is made: words that CRIU has no number for, and a host without it.
     pub(crate) fn check(&self) -> Result<()> {
+        service::find(&self.program)?;
         self.cgroups_mode()?;
         self.network_lock()?;
         self.empty_namespaces().map(drop)

@@ -13,7 +13,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use sys::mount;
 
-/// Stands for every file that is hidden by the null device.
+/// In runc's images this stands for every file that is hidden by the null device; ours are hidden by the container's own, whose
+/// mounts CRIU can restore.
 const NULL: &str = "/dev/null";
 
 fn add(message: &mut Message, key: &Path, value: &Path) {
@@ -74,13 +75,6 @@ pub(crate) fn leave_out(spec: &Spec, pid: i32, cgroup: &Manager, message: &mut M
             }
         } else if is_bind(each)? {
             add(message, &place, &place);
-        }
-    }
-    let Some(linux) = &spec.linux else { return Ok(()) };
-    for path in linux.masked_paths.iter().map(Path::new) {
-        let file = |place: &OwnedFd| sys::fs::stat(place).is_ok_and(|stat| !stat.is_directory());
-        if resolve::open(&root, path).is_ok_and(|place| file(&place)) {
-            add(message, &real(path), Path::new(NULL));
         }
     }
     for path in devices(spec) {

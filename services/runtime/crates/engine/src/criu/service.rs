@@ -176,7 +176,7 @@ fn check(kind: Request, success: bool, errno: u64, message: &[u8]) -> Result<()>
 }
 
 /// How many errors of the log are told.
-const TOLD: usize = 3;
+const TOLD: usize = 2;
 
 /// The error of a failed request with what its log says. Early errors may be of no account (what the kernel lacks), and the last
 /// ones say no more than that it has failed.

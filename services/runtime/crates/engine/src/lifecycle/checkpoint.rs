@@ -38,9 +38,9 @@ pub struct Extent {
 /// `NotFound`; `NotRunning` for a container that is not running or paused; without CRIU, or with the first error in its
 /// log. The container then goes on.
 pub fn checkpoint(store: &Store, id: &str, options: &Options, extent: Extent) -> Result<()> {
-    options.check()?;
     let stays = extent.leave_running || extent.pre_dump;
     let container = store.load(id)?;
+    options.check().map_err(|error| named(&error))?;
     let lock = lock(&container)?;
     let container = store.load(id)?;
     match container.status() {

@@ -31,11 +31,12 @@ pub struct Extent {
 /// # Errors
 /// Those of `create`; without CRIU, or with the first error in its log. After any failure nothing is left.
 pub fn restore(store: &Store, create: &create::Options, options: &Options, extent: &Extent) -> Result<Container> {
-    options.check()?;
+    let named = |error: Error| Error::new(error.kind, format!("restore: {}", error.message));
+    options.check().map_err(named)?;
     let (bundle, spec, text) = read(create)?;
-    mounts::check(&spec)?;
+    mounts::check(&spec).map_err(named)?;
     // Before anything is made. They are opened again where CRIU will be.
-    drop(options.directories(LOG, false)?);
+    drop(options.directories(LOG, false).map_err(named)?);
     let directory = store.claim(&create.id)?;
     let _lock = lock::directory(&directory)?;
     let mut made = Made::new(&directory);
@@ -44,7 +45,7 @@ pub fn restore(store: &Store, create: &create::Options, options: &Options, exten
     let plans = Plans::new(&spec, create, &bundle, &directory)?;
     let container = Restorer { spec: &spec, create, options, extent, bundle: &bundle }
         .run(&directory, plans, &mut made)
-        .map_err(|error| Error::new(error.kind, format!("restore: {}", error.message)))?;
+        .map_err(named)?;
     made.keep();
     Ok(container)
 }
@@ -142,6 +143,7 @@ impl Restorer<'_> {
     ) -> Result<()> {
         match notice.script {
             "setup-namespaces" => {
+                made.pid = Some(notice.pid);
                 let hooks = self.spec.hooks.clone().unwrap_or_default();
                 let container = Container { directory: directory.into(), record: record.clone() };
                 let mut state = container.state_as(Status::Creating);
