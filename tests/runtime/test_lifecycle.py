@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
+import time
 
 import pytest
 from tests.runtime.conftest import PARENT, Box, alive
@@ -272,3 +274,24 @@ def test_the_standard_streams_are_recorded_where_readers_of_crun_look(box: Box) 
     assert streams == ["/dev/null", *[str(box.directory / "out")] * 2]
     assert record["pid"] == box.pid
     assert (record["bundle"], record["rootfs"]) == (str(box.bundle), str(box.rootfs))
+
+
+def test_a_container_held_by_a_tracer_in_its_cgroup_can_be_deleted(box: Box) -> None:
+    """Its first process cannot end before the tracer has seen its children's end: a CRIU whose caller was killed does not
+    look."""
+    box.start("sh", "-c", "sleep 1000 & wait")
+    end = time.monotonic() + 10
+    while len(pids := json.loads(box.ok("ps", "-f", "json", box.name).out)) < 2:
+        assert time.monotonic() < end
+    (child,) = [pid for pid in pids if pid != box.pid]
+    seize = f"ctypes.CDLL(None).ptrace(0x4206, {child}, 0, 0) == 0"
+    script = f"import ctypes; assert {seize}; print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as tracer:
+        assert tracer.stdout is not None
+        assert tracer.stdout.read(2) == b"1\n"
+        (box.cgroup("devices") / "cgroup.procs").write_text(str(tracer.pid))
+        box.ok("delete", "--force", box.name)
+        assert tracer.wait(10) == -signal.SIGKILL
+    assert "does not exist" in box.call("state", box.name).err

@@ -62,9 +62,11 @@ fn kill_and_wait(container: &Container) -> Result<()> {
     if sys::fs::wait_readable_for(&pidfd, 1_000).during("wait for the container's end")? {
         return Ok(());
     }
-    // Somebody may have moved it into a frozen cgroup of theirs, where it cannot die: take it back. Where that fails, the
-    // second wait tells.
+    // Somebody may have moved it into a frozen cgroup of theirs, where it cannot die: take it back. Or it waits for the end of
+    // processes of its pid namespace that are held by others in its cgroup, such as a CRIU whose caller was killed while it
+    // traced them. Where that fails, the second wait tells.
     let _ = container.cgroup().add(container.record.pid);
+    let _ = container.cgroup().signal_all(sys::process::SIGKILL);
     if sys::fs::wait_readable_for(&pidfd, 10_000).during("wait for the container's end")? {
         Ok(())
     } else {
