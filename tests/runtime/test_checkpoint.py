@@ -378,6 +378,18 @@ def test_a_restore(box: Box, stand_in: StandIn, images: Path) -> None:
     assert_nothing_left(box)
 
 
+def test_a_read_only_root_has_a_folder_for_the_change_of_root(
+    box: Box, stand_in: StandIn, images: Path
+) -> None:
+    """CRIU uses /tmp, or makes a folder; crun's tests have neither."""
+    box.config["root"]["readonly"] = True
+    (box.rootfs / "tmp").rmdir()
+    box.write()
+    stand_in.order(notices=RESTORED)
+    assert stand_in.restore().code == 0
+    assert (box.rootfs / "tmp").is_dir()
+
+
 def test_a_restore_in_the_foreground(box: Box, stand_in: StandIn, images: Path) -> None:
     stand_in.order(notices=RESTORED, script="echo out; exit 7")
     result = stand_in.call("restore")

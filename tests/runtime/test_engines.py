@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.runtime.conftest import PROGRAM, Box
+from tests.runtime.test_checkpoint import working_criu
 
 pytestmark = pytest.mark.slow
 DOCKERD = "/usr/sbin/dockerd"
@@ -166,6 +167,11 @@ def test_podman(box: Box) -> None:
         assert run(*podman, "exec", "-u", "1000", "c", "id", "-u") == "1000\n"
         run(*podman, "pause", "c")
         run(*podman, "unpause", "c")
+        if working_criu():
+            run(*podman, "container", "checkpoint", "c")
+            assert "Exited" in run(*podman, "ps", "-a", "--format", "{{.Status}}")
+            run(*podman, "container", "restore", "c")
+            assert run(*podman, "exec", "c", "echo", "again") == "again\n"
         run(*podman, "stop", "-t", "1", "c")
         run(*podman, "rm", "c")
     finally:

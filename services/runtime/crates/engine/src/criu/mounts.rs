@@ -130,6 +130,10 @@ pub(crate) fn prepare(
         // So that places for mounts in it are made where they will be looked for.
         mount::attach(&tree, &place).context(|| format!("mount {} to {}", source.display(), each.destination))?;
     }
+    if spec.root.as_ref().is_some_and(|root| root.readonly) {
+        // Where CRIU changes the root; in one that is read-only it cannot make a folder for that.
+        resolve::ensure(&stage, Path::new("/tmp"), Want::Directory)?;
+    }
     mount::unmount(rootfs).context(|| format!("unmount {}", rootfs.display()))?;
     if spec.linux.as_ref().is_some_and(|linux| !linux.masked_paths.is_empty()) {
         add(message, Path::new(NULL), Path::new(NULL));
