@@ -113,7 +113,7 @@ def _base(suite: str) -> Path:
             stdout=subprocess.DEVNULL,
             check=True,
         )
-        part = archive.with_suffix(f".{os.getpid()}")
+        part = archive.with_suffix(f".{os.getpid()}.part")
         subprocess.run(["tar", "-C", folder, "-cf", part, "."], check=True)
         part.rename(archive)
     finally:
