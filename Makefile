@@ -174,20 +174,20 @@ down: ## Stop the daemons; containers go on
 clean: ## Remove the stack: containers, daemons, data
 	$(BIN)/dockyard clean $(if $(ROOT),--root "$(ROOT)")
 
-bench-runtime: setup runtime-build ## The runtime beside Debian's runc and crun, writes BENCHMARKS.md; needs root
+bench-runtime: deps setup runtime-build ## The runtime beside Debian's runc and crun, writes BENCHMARKS.md; needs root
 	@missing=(); for each in runc crun; do command -v "$$each" >/dev/null || missing+=("$$each"); done; \
 	command -v busybox >/dev/null || missing+=(busybox-static); \
 	if [ $${#missing[@]} -gt 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends "$${missing[@]}"; fi
 	$(PY) -m tests.bench.runtime --write BENCHMARKS.md
 
-test-cgroup2: setup runtime-build ## The runtime on a host with cgroup v2 alone: a User-Mode Linux kernel; needs root
+test-cgroup2: deps setup runtime-build ## The runtime on a host with cgroup v2 alone: a User-Mode Linux kernel; needs root
 	@command -v linux.uml >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends user-mode-linux; }
 	$(PY) -m tests.cgroup2.boot
 
 fuzz-runtime: ## Damage config.json and state.json for a minute (FOR=seconds) and have the runtime read them
 	cd services/runtime && $(CARGO) run -q --release --locked -p fuzz -- $(or $(FOR),60)
 
-conformance: setup runtime-build ## crun's and runc's own tests, from Debian's source packages, on our runtime and on theirs; needs root
+conformance: deps setup runtime-build ## crun's and runc's own tests, from Debian's source packages, on our runtime and on theirs; needs root
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \
 	have crun crun; have runc runc; have bats bats; have gawk gawk; have jq jq; have script bsdutils; have busybox busybox-static; \
 	have ps procps; have nsenter util-linux; have dpkg-source dpkg-dev; have newuidmap uidmap; \
