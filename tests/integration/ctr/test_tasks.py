@@ -8,12 +8,14 @@ import os
 import pty
 import select
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.integration.containerd_shim.test_recovery import shim_of
 from tests.support.containerd import OURS, RUNC, Containerd, running_containerd
 from tests.support.stack import wait_until
 
@@ -106,6 +108,7 @@ def _command(pid: str) -> str:
 
 def test_kill_wait_and_delete(containerd: Containerd, runtime: str) -> None:
     _run(containerd, runtime, "-d", IMAGE, "killed", "sleep", "1000")
+    assert _status(containerd, "killed") == "RUNNING"
     containerd.ctr("tasks", "kill", "-s", "SIGKILL", "killed")
     wait_until(lambda: _status(containerd, "killed") == "STOPPED")
     assert "137" in containerd.call("tasks", "rm", "killed").err
@@ -124,10 +127,25 @@ def test_a_running_task_cannot_be_deleted(containerd: Containerd, runtime: str) 
 
 def test_pause_and_resume(containerd: Containerd, runtime: str) -> None:
     _run(containerd, runtime, "-d", IMAGE, "paused", "sh", "-c", "while :; do :; done")
+    assert _status(containerd, "paused") == "RUNNING"
     containerd.ctr("tasks", "pause", "paused")
     assert _status(containerd, "paused") == "PAUSED"
     containerd.ctr("tasks", "resume", "paused")
     assert _status(containerd, "paused") == "RUNNING"
+
+
+def test_a_listing_wakes_no_shim_of_what_is_known_to_run(containerd: Containerd) -> None:
+    _run(containerd, OURS, "-d", IMAGE, "known", "sleep", "1000")
+    rows = containerd.ctr("tasks", "ls").splitlines()[1:]
+    pid = next(int(row.split()[1]) for row in rows if row.startswith("known"))
+    shim = shim_of(pid)
+    os.kill(shim, signal.SIGSTOP)
+    try:
+        assert containerd.ctr("tasks", "ls").splitlines()[1:] == rows
+        os.kill(pid, signal.SIGKILL)
+    finally:
+        os.kill(shim, signal.SIGCONT)
+    wait_until(lambda: _status(containerd, "known") == "STOPPED")
 
 
 def test_metrics(containerd: Containerd, runtime: str) -> None:

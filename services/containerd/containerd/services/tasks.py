@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -86,13 +85,7 @@ class TasksService:
 
     async def list(self, _request: pb.ListTasksRequest, _context: Any) -> pb.ListTasksResponse:
         """All tasks."""
-        tasks = self._manager.list()
-        states = await asyncio.gather(
-            *(self._manager.state(task, "") for task in tasks), return_exceptions=True
-        )
-        return pb.ListTasksResponse(
-            tasks=[state for state in states if not isinstance(state, BaseException)]
-        )
+        return pb.ListTasksResponse(tasks=await self._manager.states())
 
     async def kill(self, request: pb.KillRequest, _context: Any) -> Empty:
         """Send a signal."""

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from containerd.events.exchange import Exchange
@@ -152,6 +152,7 @@ class TaskManager:
 
     async def state(self, task: Task, exec_id: str) -> task_pb2.Process:
         """What is known about a process, from its shim or from its records."""
+        changes = task.changes
         process = task_pb2.Process(container_id=task.container_id, id=exec_id or task.container_id)
         try:
             found = await task.call(
@@ -166,7 +167,24 @@ class TaskManager:
         process.terminal, process.exit_status = found.terminal, found.exit_status
         if found.HasField("exited_at"):
             process.exited_at.CopyFrom(found.exited_at)
+        if not exec_id:
+            task.saw(process, changes)
         return process
+
+    async def states(self) -> Sequence[task_pb2.Process]:
+        """The containers' own processes in the current namespace.
+
+        A shim is asked only for what is not known to run: to wake a thousand of them takes a tenth of a second.
+        """
+        tasks = self.list()
+        known = {id(task): task.running for task in tasks}
+        asked = [task for task in tasks if known[id(task)] is None]
+        answers = await asyncio.gather(
+            *(self.state(task, "") for task in asked), return_exceptions=True
+        )
+        for task, answer in zip(asked, answers, strict=True):
+            known[id(task)] = None if isinstance(answer, BaseException) else answer
+        return [found for found in known.values() if found is not None]
 
     @staticmethod
     def _state_without_shim(

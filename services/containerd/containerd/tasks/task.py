@@ -9,6 +9,7 @@ import logging
 import os
 import signal as signals
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -17,6 +18,7 @@ from google.protobuf.message import Message
 from wire import namespaces, pidfd
 from wire.atomic import write_atomic
 from wire.errors import InvalidArgument, NotFound, Unavailable
+from wire.gen.containerd.types.task import task_pb2
 from wire.gen.shim.task.v2 import shim_pb2
 from wire.ttrpc.client import Client
 
@@ -27,6 +29,8 @@ _SIGNAL_BASE: Final = 128
 _CGROUPS: Final = "/sys/fs/cgroup"
 # Asking these again of the next shim changes nothing; a signal is better sent twice than not at all.
 _REPEATABLE: Final = frozenset({"State", "Wait", "Pids", "Stats", "Kill", "Connect"})
+# After these a process that runs has another status.
+_STOPPING: Final = frozenset({"Pause", "Resume", "Checkpoint"})
 Reply = TypeVar("Reply", bound=Message)
 
 
@@ -45,11 +49,21 @@ class Task:
     pid: int = 0
     started: int = 0
     recovered_at: float = 0.0
+    _seen: task_pb2.Process | None = None
+    _changes: int = 0
 
     async def call(
         self, method: str, request: Message, reply: type[Reply], *, timeout: float | None = None
     ) -> Reply:
         """Call the shim, the next one if it dies and the call can be repeated; raises Unavailable if there is none."""
+        if method in _STOPPING:
+            with self._changing():
+                return await self._call(method, request, reply, timeout)
+        return await self._call(method, request, reply, timeout)
+
+    async def _call(
+        self, method: str, request: Message, reply: type[Reply], timeout: float | None
+    ) -> Reply:
         while True:
             client = await self._connected()
             try:
@@ -71,6 +85,35 @@ class Task:
         if self.client is None:
             raise Unavailable(f"the shim of task {self.container_id} has died")
         return self.client
+
+    # -- what the shim said last
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        self._forget()
+        try:
+            yield
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._seen = None
+        self._changes += 1
+
+    @property
+    def changes(self) -> int:
+        """How often the status of the container's own process was changed: an answer is older than a change during it."""
+        return self._changes
+
+    def saw(self, process: task_pb2.Process, changes: int) -> None:
+        """Keep what the shim says of the container's own process, asked when there were so many changes."""
+        if process.status == task_pb2.RUNNING and changes == self._changes:
+            self._seen = process
+
+    @property
+    def running(self) -> task_pb2.Process | None:
+        """The container's own process, if it was running when the shim was asked and nothing has happened to it since."""
+        return self._seen if self._seen is not None and self.living else None
 
     # -- without a shim
 
