@@ -8,7 +8,9 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from wire.errors import DataLoss
 
@@ -46,8 +48,23 @@ CREATE TABLE IF NOT EXISTS ingests (
 _VERSION: Final = 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    work: Callable[[], Any]
+    future: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    result: Any = None
+    error: BaseException | None = None
+
+
 class Database:
-    """One connection behind one thread: a call is a transaction, and calls do not overlap."""
+    """One connection behind one thread: a call is a transaction, and calls do not overlap.
+
+    Calls that wait while others are made durable become durable together: one sync for all of them.
+    """
 
     def __init__(self, path: str, data: Iterable[str] = ()) -> None:
         """``data`` are the folders of what the records are about.
@@ -55,6 +72,8 @@ class Database:
         Raises DataLoss if they have something in them and the file is gone or empty, or if the file is damaged: whatever
         has no record would be swept away, also from under running containers.
         """
+        self._waiting: list[_Call] = []
+        self._busy = False
         _check_present(path, data)
         try:
             self._open(path)
@@ -98,21 +117,69 @@ class Database:
         It sees the caller's context: namespace and lease.
         """
 
-        def run() -> T:
-            connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = function(connection, *args, **kwargs)
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-            return result
-
         loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        work = partial(contextvars.copy_context().run, function, self._connection, *args, **kwargs)
+        self._waiting.append(_Call(work, future))
+        if not self._busy:
+            self._begin(loop)
         # Shielded: a caller that goes away does not undo what others may have seen.
-        context = contextvars.copy_context()
-        return await asyncio.shield(loop.run_in_executor(self._thread, context.run, run))
+        return await asyncio.shield(future)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        calls, self._waiting = self._waiting, []
+        try:
+            done = loop.run_in_executor(self._thread, self._commit, calls)
+        except RuntimeError as error:
+            # Closed.
+            for call in calls:
+                call.future.set_exception(error)
+            return
+        self._busy = True
+        done.add_done_callback(partial(self._answer, loop, calls))
+
+    def _answer(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        calls: list[_Call],
+        done: asyncio.Future[list[_Outcome]],
+    ) -> None:
+        self._busy = False
+        if self._waiting:
+            self._begin(loop)
+        for call, outcome in zip(calls, done.result(), strict=True):
+            if isinstance(outcome.error, BaseException):
+                call.future.set_exception(outcome.error)
+            else:
+                call.future.set_result(outcome.result)
+
+    def _commit(self, calls: list[_Call]) -> list[_Outcome]:
+        """Do the calls, each by itself undone if it fails, and make them durable together."""
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [self._do(call) for call in calls]
+            connection.execute("COMMIT")
+        except BaseException as error:  # noqa: BLE001 - it is raised where each call was made
+            # The disk is full, for example: nothing is durable.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return [_Outcome(error=error) for _ in calls]
+        return outcomes
+
+    def _do(self, call: _Call) -> _Outcome:
+        connection = self._connection
+        connection.execute("SAVEPOINT call")
+        try:
+            outcome = _Outcome(call.work())
+        except BaseException as error:
+            if not connection.in_transaction:
+                # SQLite has undone the whole of it.
+                raise
+            connection.execute("ROLLBACK TO call")
+            outcome = _Outcome(error=error)
+        connection.execute("RELEASE call")
+        return outcome
 
     def close(self) -> None:
         """Close the file."""
