@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 _NAME: Final = "shim.json"
+# The folders of bundles below containerd's state.
+_PLUGINS: Final = ("io.containerd.runtime.v2.task", "io.containerd.sandbox.controller.v1.shim")
 _OPTIONS: Final = (
     "binary",
     "root",
@@ -127,13 +129,23 @@ def parse(fields: dict[str, Any]) -> ContainerRecord:
 
 def bundles_of(socket: str, bundle: str) -> Iterator[str]:
     """The bundle, and its neighbours whose containers the same shim had (a group)."""
+    for neighbour in neighbours(bundle):
+        record = load(neighbour)
+        if record is not None and (record.socket == socket or neighbour == bundle):
+            yield neighbour
+
+
+def neighbours(bundle: str) -> Iterator[str]:
+    """The bundle and those beside it; containerd keeps sandboxes and tasks in folders of their own."""
     parent = os.path.dirname(bundle)
-    with contextlib.suppress(OSError):
-        for name in os.listdir(parent):
-            neighbour = f"{parent}/{name}"
-            record = load(neighbour)
-            if record is not None and (record.socket == socket or neighbour == bundle):
-                yield neighbour
+    state, plugin, namespace = parent.rsplit("/", 2)
+    parents = [parent]
+    if plugin in _PLUGINS:
+        parents = [f"{state}/{each}/{namespace}" for each in _PLUGINS]
+    for folder in parents:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                yield f"{folder}/{name}"
 
 
 def find_pipes(inodes: dict[str, int], pids: Iterable[int]) -> dict[str, int]:

@@ -97,7 +97,7 @@ class _Shim:
             shut_down=self.loop.stop,
             ended=_answered,
         )
-        self.session = Session(self.loop, connection, self.service, _ended, _answered)
+        self.session = Session(self.loop, connection, self.service.dispatch, _ended, _answered)
 
     def close(self) -> None:
         self.exits.close()

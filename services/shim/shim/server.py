@@ -7,10 +7,11 @@ import os
 import signal
 import socket
 
-from shim import linux, log, succession
+from shim import linux, log, sandbox_service, succession
 from shim.events import Publisher
 from shim.exits import Exits
 from shim.loop import HANGUP, READ, WRITE, Loop
+from shim.sandbox_service import SandboxService
 from shim.task_service import TaskService
 from wire.errors import EngineError, Internal
 from wire.ttrpc.connection import Call, Connection
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from shim.loop import Future
+    from shim.task_service import Answer
     from wire.codec import Message
 
 _CHUNK: Final = 65536
@@ -98,6 +100,9 @@ def _serve(
             os.unlink(settings.address)
 
     def shut_down() -> None:
+        if not sandboxes.empty:
+            # It ends with its sandbox, not with a container in that.
+            return
         unlink()
         # The answer to Shutdown is on its way; events that containerd has not taken yet hold us here.
         loop.later(_GOODBYE, lambda: publisher.when_idle(loop.stop))
@@ -112,9 +117,27 @@ def _serve(
         shut_down=shut_down,
         ended=lambda: loop.later(_LONELY, lonely),
     )
+    sandboxes = SandboxService(
+        loop,
+        exits,
+        service,
+        namespace=settings.namespace,
+        socket_dir=settings.socket_dir,
+        socket=settings.address,
+        shut_down=shut_down,
+        ended=lambda: loop.later(_LONELY, lonely),
+    )
+
+    def dispatch(name: str, method: str, payload: bytes) -> Answer:
+        if name == sandbox_service.SERVICE:
+            return sandboxes.dispatch(method, payload)
+        return service.dispatch(name, method, payload)
+
     sessions: set[Session] = set()
 
     def describe(descriptors: list[int]) -> dict[str, Any]:
+        if not sandboxes.empty:
+            raise succession.Refusal
         return {
             "sessions": [session.hand_over(descriptors) for session in sessions],
             "container": service.hand_over(descriptors),
@@ -124,7 +147,9 @@ def _serve(
     answered = worker.touch if worker is not None else _nothing
 
     def lonely() -> None:
-        if not sessions and (service.empty or not (service.living or findable())):
+        empty = service.empty and sandboxes.empty
+        living = service.living or sandboxes.living
+        if not sessions and (empty or not (living or findable())):
             log.warning("nobody wants this shim")
             unlink()
             loop.stop()
@@ -137,16 +162,17 @@ def _serve(
     def accept(_events: int) -> None:
         with contextlib.suppress(OSError):
             connection, _ = listener.accept()
-            sessions.add(Session(loop, connection, service, closed, answered))
+            sessions.add(Session(loop, connection, dispatch, closed, answered))
 
     if found is None:
         service.adopt(os.getcwd())
+        sandboxes.adopt(os.getcwd())
     else:
         handed = iter(descriptors)
         taken = [(socket.socket(fileno=next(handed)), each) for each in found["sessions"]]
         service.take_over(found["container"], handed)
         for connection, each in taken:
-            session = Session(loop, connection, service, closed, answered)
+            session = Session(loop, connection, dispatch, closed, answered)
             sessions.add(session)
             session.take_over(each)
     listener.setblocking(False)
@@ -171,7 +197,7 @@ class Session:
         self,
         loop: Loop,
         connection: socket.socket,
-        service: TaskService,
+        dispatch: Callable[[str, str, bytes], Answer],
         closed: Callable[[Session], None],
         answered: Callable[[], None],
     ) -> None:
@@ -179,7 +205,7 @@ class Session:
         self._closed = closed
         self._loop = loop
         self._socket = connection
-        self._service = service
+        self._dispatch = dispatch
         self._protocol = Connection()
         self._output = bytearray()
         self._pending: dict[int, Call] = {}
@@ -242,9 +268,7 @@ class Session:
     def _serve(self, call: Call) -> None:
         self._pending[call.stream_id] = call
         try:
-            answer = self._loop.spawn(
-                self._service.dispatch(call.service, call.method, call.payload)
-            )
+            answer = self._loop.spawn(self._dispatch(call.service, call.method, call.payload))
         except EngineError as error:
             self._pending.pop(call.stream_id)
             self._send(self._protocol.response(call.stream_id, error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from shim import log, messages, record
+from shim import log, messages, record, sandbox
 from shim import options as shim_options
 from shim.container import Container, decode_mounts
 from shim.process import Phase
@@ -115,7 +115,9 @@ class TaskService:
         """Take over the containers of a shim that was killed, if it had any in ``bundle`` and its neighbours."""
         for path in record.bundles_of(self._socket, bundle):
             found = record.load(path)
-            if found is not None and found.container_id not in self._containers:
+            if found is None or found.container_id in self._containers:
+                continue
+            if sandbox.load(path) is None:
                 container = self._new(found.container_id, path, found.options)
                 self._loop.start(self._adopt(container, found))
 
@@ -163,7 +165,7 @@ class TaskService:
         if request.checkpoint:
             raise NotImplementedYet("restoring from a checkpoint is not implemented")
         container = self._new(
-            request.id, request.bundle, _options(self._namespace, request.options)
+            request.id, request.bundle, runtime_options(self._namespace, request.options)
         )
         try:
             process = await container.create(
@@ -366,9 +368,11 @@ def _put_exit(response: Any, process: Process) -> None:
         response.exited_at = messages.timestamp(process.exit.at)
 
 
-def _options(namespace: str, packed: Any) -> shim_options.Options:
+def runtime_options(namespace: str, packed: Any) -> shim_options.Options:
+    """What a client's options say of the runtime; raises InvalidArgument for those of another shim."""
     name = messages.name(packed)
-    if not name or name == _TYPED_OPTIONS:
+    # Go clients pack "none" as Empty.
+    if name in {"", _TYPED_OPTIONS, Empty.NAME}:
         return shim_options.resolve(namespace)
     if name != _OPTIONS:
         raise InvalidArgument(f"runtime options of type {name} are not understood")
