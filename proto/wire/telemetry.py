@@ -83,10 +83,14 @@ def _logfmt(value: Any) -> str:
     return json.dumps(text) if not text or re.search(r'[\s="]', text) else text
 
 
-def configure(service: str, level: str = "info") -> None:
-    """Send the process's log to stderr. ``level`` is one of debug, info, warn, warning, error, fatal."""
+def configure(service: str, level: str = "info", style: str = "") -> None:
+    """Send the process's log to stderr.
+
+    ``level`` is one of debug, info, warn, warning, error, fatal; ``style`` is ``text`` or ``json``, or depends on the terminal.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(service, as_json=not sys.stderr.isatty()))
+    as_json = style == "json" if style else not sys.stderr.isatty()
+    handler.setFormatter(_Formatter(service, as_json=as_json))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     names = {"warn": "WARNING", "fatal": "CRITICAL", "trace": "DEBUG", "panic": "CRITICAL"}

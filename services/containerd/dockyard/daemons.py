@@ -36,6 +36,9 @@ def dockerd_of(stack: Stack, bin_dir: str) -> Daemon:
         *("-H", "fd://"),
     ]
     if stack.root is not None:
+        # What is below /etc and /run belongs to the stack on the default paths.
+        own = f"{stack.root}/daemon.json"
+        command += ["--config-file", own if os.path.exists(own) else "", "--pidfile", ""]
         with open(stack.subnet_file, encoding="ascii") as file:
             command += ["--bridge", stack.bridge, "--bip", file.read().strip()]
     return Daemon(

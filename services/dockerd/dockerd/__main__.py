@@ -10,7 +10,8 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import uvloop
 
-from dockerd.config import parse
+from dockerd.configuration import command_line
+from dockerd.configuration.load import load
 from dockerd.system.information import VERSION
 from dockerd.wiring import serve
 from wire import telemetry
@@ -19,12 +20,26 @@ from wire.errors import EngineError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon; the exit status."""
-    config = parse(sys.argv[1:] if arguments is None else arguments, VERSION)
-    telemetry.configure("dockerd", config.log_level)
     try:
-        uvloop.run(serve(config))
+        line = command_line.parse(sys.argv[1:] if arguments is None else arguments)
+        if line.help:
+            sys.stdout.write(command_line.usage())
+            return 0
+        if line.version:
+            sys.stdout.write(f"Docker version {VERSION}, build dockyard\n")
+            return 0
+        config = load(line, os.environ)
+    except EngineError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    if line.validate:
+        sys.stderr.write("configuration OK\n")
+        return 0
+    telemetry.configure("dockerd", config.verbosity, config.log_format)
+    try:
+        uvloop.run(serve(line, config))
     except (EngineError, OSError) as error:
-        sys.stderr.write(f"dockerd: {error}\n")
+        sys.stderr.write(f"failed to start daemon: {error}\n")
         return 1
     return 0
 

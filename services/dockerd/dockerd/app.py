@@ -26,6 +26,7 @@ from dockerd.api.routes import (
     system,
     volumes,
 )
+from dockerd.config import Config
 from wire.errors import EngineError
 
 _NOT_BUILT = (
@@ -39,7 +40,7 @@ _ROUTES = (
 )  # fmt: skip
 
 
-def create(services: Services) -> FastAPI:
+def create(services: Services, config: Config) -> FastAPI:
     """The application over the services."""
     app = FastAPI(title="Docker Engine API", version="1.51", redirect_slashes=False)
     app.state.services = services
@@ -52,7 +53,9 @@ def create(services: Services) -> FastAPI:
         )
     for module in _ROUTES:
         app.include_router(module.router)
-    app.add_middleware(VersionMiddleware)
+    app.add_middleware(
+        VersionMiddleware, config.minimum_api_version, experimental=config.experimental
+    )
     return app
 
 

@@ -15,10 +15,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dockerd import app, listeners
+from dockerd import app, listeners, pidfile
 from dockerd.api.deps import Services
 from dockerd.api.server import Server
-from dockerd.config import Config
+from dockerd.config import Config, LiveConfig
+from dockerd.configuration.command_line import CommandLine
+from dockerd.configuration.validation import seccomp_profile
 from dockerd.containerd_client.client import Containerd
 from dockerd.containerd_client.tasks import Exited, Tasks
 from dockerd.containers.announce import Announcer
@@ -42,6 +44,7 @@ from dockerd.containers.restart import Restarter
 from dockerd.containers.restart_policy import Backoff
 from dockerd.containers.rootfs import RootFilesystems
 from dockerd.containers.runtime_spec import SpecWriter
+from dockerd.containers.runtimes import Runtimes
 from dockerd.containers.start import Starter
 from dockerd.containers.stats import StatsReader
 from dockerd.containers.stop import Stopper
@@ -74,6 +77,7 @@ from dockerd.images.transfer import Transfers
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import NetworkSettings
 from dockerd.networks.service import NetworkService
+from dockerd.reload import Reloader
 from dockerd.system.disk_usage import DiskUsage
 from dockerd.system.information import SystemService
 from dockerd.volumes.service import VolumeService
@@ -88,8 +92,8 @@ _PORT_PREFIX: Final = "port-"
 _CONTAINERD_PAUSE: Final = 0.2
 
 
-async def serve(config: Config) -> None:
-    """Run until SIGTERM or SIGINT; containers go on."""
+async def serve(line: CommandLine, config: Config) -> None:
+    """Run until SIGTERM or SIGINT; containers go on. ``line`` is read again with each SIGHUP."""
     for directory in (config.data_root, config.exec_root):
         os.makedirs(directory, mode=0o711, exist_ok=True)
     stop = asyncio.Event()
@@ -104,15 +108,16 @@ async def serve(config: Config) -> None:
         lock.acquire()
         stack.callback(lock.release)
         if config.pidfile:
-            write_atomic(config.pidfile, f"{os.getpid()}\n".encode(), 0o644)
-        containerd = Containerd(config.containerd)
+            stack.enter_context(pidfile.held(config.pidfile))
+        containerd = Containerd(config.containerd, config.containerd_namespace)
         stack.push_async_callback(containerd.close)
         networks = _networks(config, kept)
         await networks.open([each for each in given if each[0].startswith(_PORT_PREFIX)])
         stack.push_async_callback(networks.close)
-        daemon = _assemble(config, containerd, networks, kept, stack)
+        live = LiveConfig(config)
+        daemon = _assemble(live, line, containerd, networks, kept, stack)
         server = Server(
-            app.create(daemon.services),
+            app.create(daemon.services, config),
             listeners.opened(config, listeners.listening(fd for _, fd in given)),
             access_log=config.debug,
         )
@@ -127,6 +132,7 @@ async def serve(config: Config) -> None:
         stack.push_async_callback(_cancelled, reconciling)
         # What is alive now lives for ever: the collector need not look at it again and again.
         gc.freeze()
+        loop.add_signal_handler(signal.SIGHUP, daemon.reloader.begin)
         kept.ready()
         logger.info("serving", extra={"hosts": ",".join(config.hosts)})
         await stop.wait()
@@ -144,6 +150,7 @@ class _Daemon:
     """What the loop of this module needs."""
 
     services: Services
+    reloader: Reloader
     supervisor: Supervisor
     waits: Waits
     attacher: Attacher
@@ -171,18 +178,32 @@ def _networks(config: Config, kept: FdStore) -> NetworkController:
         exec_root=config.exec_root,
         bridge=config.bridge,
         bip=config.bip,
+        fixed_cidr=config.fixed_cidr,
+        mtu=config.mtu,
+        enable_icc=config.icc,
+        enable_ip_masquerade=config.ip_masq,
+        enable_ip_forward=config.ip_forward,
+        default_host_ip=config.default_host_ip,
+        userland_proxy=config.userland_proxy,
+        dns=config.dns,
+        dns_search=config.dns_search,
+        dns_options=config.dns_options,
+        host_gateway=config.host_gateway,
+        address_pools=config.address_pools,
     )
     return NetworkController(settings, on_reserve=kept.hold, on_release=kept.drop)
 
 
 def _assemble(
-    config: Config,
+    live: LiveConfig,
+    line: CommandLine,
     containerd: Containerd,
     networks: NetworkController,
     kept: FdStore,
     stack: contextlib.AsyncExitStack,
 ) -> _Daemon:
     """Everything above containerd and the networks; what needs closing is pushed onto the stack."""
+    config = live.current
     tasks = Tasks(containerd)
     events = EventBus(os.path.join(config.data_root, "events.jsonl"))
     stack.callback(events.close)
@@ -229,14 +250,18 @@ def _assemble(
         networks=networks,
         volumes=volumes,
         rootfs=rootfs,
-        specs=SpecWriter(store, _beside("dockyard-init")),
+        specs=SpecWriter(
+            store,
+            config.init_path or _beside("dockyard-init"),
+            seccomp_profile(config.seccomp_profile),
+        ),
         attacher=attacher,
         teardown=teardown,
         remover=remover,
         announcer=announcer,
         health=health,
         owner=daemon_id,
-        runtimes=config.runtimes,
+        runtimes=Runtimes(live, config.data_root),
     )
     supervisor = Supervisor(
         store=store,
@@ -267,7 +292,7 @@ def _assemble(
             images=images,
             volumes=volumes,
             announcer=announcer,
-            runtimes=config.runtimes,
+            config=live,
         ),
         starter=starter,
         stopper=stopper,
@@ -301,14 +326,27 @@ def _assemble(
         saver=Saver(images, transfers),
         tagger=Tagger(images, events),
         volumes=volume_service,
-        networks=NetworkService(networks, events),
+        networks=NetworkService(networks, events, config.network_options),
         connector=Connector(store, networks, announcer),
         events=events,
-        system=SystemService(config, daemon_id, containerd, store, images, registry_settings),
+        system=SystemService(live, daemon_id, containerd, store, images, registries),
         disk_usage=DiskUsage(store, lister, images, volume_service),
     )
+    reloader = Reloader(
+        line=line,
+        config=live,
+        registries=registries,
+        events=events,
+        daemon_id=daemon_id,
+    )
+    stack.push_async_callback(reloader.close)
     return _Daemon(
-        services=services, supervisor=supervisor, waits=waits, attacher=attacher, containers=store
+        services=services,
+        reloader=reloader,
+        supervisor=supervisor,
+        waits=waits,
+        attacher=attacher,
+        containers=store,
     )
 
 

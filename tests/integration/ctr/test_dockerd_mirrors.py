@@ -30,6 +30,7 @@ class Docker:
                 *("--data-root", self.root / "docker", "--exec-root", self.root / "run"),
                 *("--containerd", self.root / "containerd/c.sock", "-H", self.url),
                 *("--bridge", "dy-mirror", "--bip", "10.231.7.1/24", *flags),
+                *("--config-file", "", "--pidfile", ""),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -85,7 +86,7 @@ def test_mirror_stands_in_for_the_hub(docker: Docker, registry: Registry) -> Non
 
 def test_bad_settings_are_named(docker: Docker) -> None:
     done = subprocess.run(
-        [BIN / "dockerd", "--registry-mirror", "ftp://x", "--data-root", docker.root / "bad"],
+        [BIN / "dockerd", "--config-file", "", "--registry-mirror", "ftp://x"],
         capture_output=True,
         text=True,
         timeout=30,

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from dockerd import listeners
-from dockerd.config import Config, parse
+from dockerd.config import Config
+from dockerd.configuration.command_line import CommandLine
+from dockerd.configuration.load import load
 from wire.errors import InvalidArgument
 
 
 def config(*hosts: str) -> Config:
-    return dataclasses.replace(parse([], "1"), hosts=hosts)
+    return dataclasses.replace(load(CommandLine(config_file=""), {}), hosts=hosts)
 
 
 def test_listeners_are_known_by_what_they_are(tmp_path: Path) -> None:

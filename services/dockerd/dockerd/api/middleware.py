@@ -9,16 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dockerd import api_version
 from dockerd.api.errors import message
+from dockerd.api.streams import HEADERS
 
 MAXIMUM: Final = api_version.MAXIMUM
-MINIMUM: Final = api_version.MINIMUM
 _VERSION: Final = re.compile(r"^/v(\d+)\.(\d+)(?=/|$)")
-_HEADERS: Final = [
-    (b"api-version", MAXIMUM.encode()),
-    (b"docker-experimental", b"false"),
-    (b"ostype", b"linux"),
-    (b"server", b"Docker/28.2.0 (linux)"),
-]
 
 
 def _number(text: str) -> tuple[int, int]:
@@ -29,8 +23,16 @@ def _number(text: str) -> tuple[int, int]:
 class VersionMiddleware:
     """``/v1.43/info`` is ``/info`` with ``api_version`` (1, 43) in the scope."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, minimum: str, *, experimental: bool) -> None:
+        """``minimum`` is the least version that is served."""
         self._app = app
+        self._minimum = minimum
+        self._headers = [
+            (b"api-version", MAXIMUM.encode()),
+            (b"docker-experimental", b"true" if experimental else b"false"),
+            (b"ostype", b"linux"),
+            (b"server", b"Docker/28.2.0 (linux)"),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -40,7 +42,7 @@ class VersionMiddleware:
 
         async def answer(event: Message) -> None:
             if event["type"] == "http.response.start":
-                event["headers"] = [*event.get("headers", []), *_HEADERS]
+                event["headers"] = [*event.get("headers", []), *self._headers]
             await send(event)
 
         path: str = scope["path"]
@@ -52,9 +54,9 @@ class VersionMiddleware:
                 text = f"client version {found[1]}.{found[2]} is too new. Maximum supported API version is {MAXIMUM}"
                 await message(400, text)(scope, receive, answer)
                 return
-            if version < _number(MINIMUM):
+            if version < _number(self._minimum):
                 text = (
-                    f"client version {found[1]}.{found[2]} is too old. Minimum supported API version is {MINIMUM},"
+                    f"client version {found[1]}.{found[2]} is too old. Minimum supported API version is {self._minimum},"
                     " please upgrade your client to a newer version"
                 )
                 await message(400, text)(scope, receive, answer)
@@ -65,5 +67,6 @@ class VersionMiddleware:
             "path": path,
             "raw_path": path.encode(),
             "api_version": version,
+            HEADERS: self._headers,
         }
         await self._app(inner, receive, answer)

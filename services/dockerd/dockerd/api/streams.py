@@ -10,12 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dockerd.api.hijack import EXTENSION, Take
-from dockerd.api_version import MAXIMUM
 
 RAW: Final = "application/vnd.docker.raw-stream"
 MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"
+HEADERS: Final = "dockyard.headers"
+"""In a request's scope: the headers that every answer of the daemon has."""
 _FRAMED_TYPE_SINCE: Final = (1, 42)
-_DAEMON: Final = f"Api-Version: {MAXIMUM}\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: Docker/28.2.0 (linux)\r\n"
 
 
 class Taken(Response):
@@ -47,10 +47,10 @@ def upgrade(request: Request, *, framed: bool) -> tuple[int, str]:
     if request.headers.get("x-upgrade"):
         head = (
             f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type(request, framed=framed)}\r\n"
-            f"Connection: Upgrade\r\nUpgrade: tcp\r\n{_DAEMON}\r\n"
+            f"Connection: Upgrade\r\nUpgrade: tcp\r\n{_daemon(request)}\r\n"
         )
     else:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW}\r\n{_DAEMON}\r\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW}\r\n{_daemon(request)}\r\n"
     descriptor, early = _take(request)(head.encode())
     return descriptor, base64.b64encode(early).decode()
 
@@ -59,10 +59,15 @@ def begin_wait(request: Request) -> int:
     """Send the head of a wait's answer; the descriptor on which its one chunk goes out later."""
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
-        f"Connection: close\r\n{_DAEMON}\r\n"
+        f"Connection: close\r\n{_daemon(request)}\r\n"
     )
     descriptor, _ = _take(request)(head.encode())
     return descriptor
+
+
+def _daemon(request: Request) -> str:
+    headers = request.scope[HEADERS]
+    return "".join(f"{name.decode().title()}: {value.decode()}\r\n" for name, value in headers)
 
 
 def _take(request: Request) -> Take:

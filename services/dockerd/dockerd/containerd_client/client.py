@@ -1,4 +1,4 @@
-"""One gRPC channel to containerd in namespace ``moby``; calls by service, method and message."""
+"""One gRPC channel to containerd in Docker's namespace; calls by service, method and message."""
 
 from __future__ import annotations
 
@@ -14,22 +14,17 @@ from wire import leases, namespaces
 from wire.errors import Internal, Unavailable
 from wire.grpc_adapter import CHANNEL_OPTIONS, error_of
 
-NAMESPACE: Final = "moby"
 _HEAD_PATIENCE: Final = 0.5
 # How often containerd may be killed over one question.
 _TRIES: Final = 10
-_METADATA: Final = ((namespaces.HEADER, NAMESPACE),)
 Reply = TypeVar("Reply", bound=Message)
-
-
-def _metadata(lease: str) -> tuple[tuple[str, str], ...]:
-    return (*_METADATA, (leases.HEADER, lease)) if lease else _METADATA
 
 
 class Containerd:
     """The daemon below. Every call raises EngineError kinds; Unavailable while it is away."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, namespace: str = "moby") -> None:
+        self._metadata = ((namespaces.HEADER, namespace),)
         self._channel = grpc.aio.insecure_channel(
             f"unix:{address.removeprefix('unix://')}",
             options=[
@@ -62,7 +57,7 @@ class Containerd:
             response_deserializer=reply.FromString,
         )
         try:
-            return await stub(request, metadata=_metadata(lease), wait_for_ready=wait)  # type: ignore[no-any-return]
+            return await stub(request, metadata=self._headers(lease), wait_for_ready=wait)  # type: ignore[no-any-return]
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from failure
 
@@ -75,7 +70,7 @@ class Containerd:
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
         )
-        call = stub(metadata=_metadata(lease))
+        call = stub(metadata=self._headers(lease))
         try:
             # It may have ended before: then reading tells why.
             with contextlib.suppress(asyncio.InvalidStateError):
@@ -113,7 +108,7 @@ class Containerd:
             response_deserializer=reply.FromString,
         )
         try:
-            call = stub(request, metadata=_METADATA)
+            call = stub(request, metadata=self._metadata)
             if on_head is not None:
                 try:
                     with contextlib.suppress(TimeoutError):
@@ -135,7 +130,12 @@ class Containerd:
             request_serializer=AnyMessage.SerializeToString,
             response_deserializer=AnyMessage.FromString,
         )
-        return stub(metadata=(*_METADATA, header) if header else _METADATA, wait_for_ready=True)
+        return stub(
+            metadata=(*self._metadata, header) if header else self._metadata, wait_for_ready=True
+        )
+
+    def _headers(self, lease: str) -> tuple[tuple[str, str], ...]:
+        return (*self._metadata, (leases.HEADER, lease)) if lease else self._metadata
 
     async def ready(self) -> None:
         """Wait until it answers."""

@@ -7,8 +7,10 @@ import os
 import secrets
 from typing import Any
 
+from dockerd.config import LiveConfig
 from dockerd.containerd_client.tasks import Tasks
 from dockerd.containers import (
+    defaults,
     endpoint_request,
     fields,
     hostconfig,
@@ -41,14 +43,14 @@ class Creator:
         images: ImageStore,
         volumes: VolumeStore,
         announcer: Announcer,
-        runtimes: dict[str, str],
+        config: LiveConfig,
     ) -> None:
         self._store = store
         self._tasks = tasks
         self._images = images
         self._volumes = volumes
         self._announcer = announcer
-        self._runtimes = runtimes
+        self._config = config
 
     async def create(
         self, name: str, config: dict[str, Any], host: dict[str, Any], networking: dict[str, Any]
@@ -57,9 +59,12 @@ class Creator:
         if name:
             name = names.checked(name)
         fields.check(config, host)
-        warnings = hostconfig.validate(config, host, self._runtimes)
+        settings = self._config.current
+        defaults.apply_log(host, settings)
+        warnings = hostconfig.validate(config, host, settings.runtimes)
         joined.resolve(host, self._store)
         hostconfig.complete(host)
+        defaults.apply(host, settings)
         name = name or names.random_name(self._store)
         links.resolve(host, name, self._store)
         reference = config.get("Image") or ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import Any, Final
 
 from dockerd.containerd_client.tasks import RUNTIME
@@ -12,9 +13,7 @@ from dockerd.images.reference import parse
 from dockerd.spec import capabilities, devices, security
 from wire.errors import InvalidArgument
 
-_DEFAULT_SHM: Final = 64 << 20
-_UNIFIED: Final = "/sys/fs/cgroup/cgroup.controllers"
-_RUNTIMES: Final = frozenset({"", "runc", "io.containerd.runc.v2", RUNTIME})
+STOCK_RUNTIMES: Final = frozenset({"", "runc", "io.containerd.runc.v2", RUNTIME})
 _IPC_MODES: Final = frozenset({"", "none", "private", "shareable", "host"})
 _MODES: Final = {
     "CgroupnsMode": ("cgroup namespace mode", frozenset({"", "private", "host"})),
@@ -23,8 +22,8 @@ _MODES: Final = {
 }
 
 
-def validate(config: dict[str, Any], host: dict[str, Any], runtimes: dict[str, str]) -> list[str]:
-    """Raises InvalidArgument with the option's name; returns warnings."""
+def validate(config: dict[str, Any], host: dict[str, Any], runtimes: Collection[str]) -> list[str]:
+    """Raises InvalidArgument with the option's name; returns warnings. ``runtimes`` are the names beside our own."""
     _validate_config(config)
     _validate_modes(host)
     _validate_network(config, host)
@@ -36,7 +35,7 @@ def validate(config: dict[str, Any], host: dict[str, Any], runtimes: dict[str, s
     capabilities.granted(host, privileged=bool(host.get("Privileged")))
     _refuse_missing(host)
     runtime = host.get("Runtime") or ""
-    if runtime not in _RUNTIMES and runtime not in runtimes:
+    if runtime not in STOCK_RUNTIMES and runtime not in runtimes:
         raise InvalidArgument(f"unknown or invalid runtime name: {runtime}")
     if network_mode(host) == "host" and host.get("PortBindings"):
         warnings.append("Published ports are discarded when using host network mode")
@@ -47,17 +46,8 @@ def complete(host: dict[str, Any]) -> None:
     """Write down the defaults that Docker decides on at creation."""
     if host.get("Memory") and not host.get("MemorySwap"):
         host["MemorySwap"] = 2 * host["Memory"]
-    if not host.get("ShmSize"):
-        host["ShmSize"] = _DEFAULT_SHM
-    if not host.get("IpcMode"):
-        host["IpcMode"] = "private"
-    if not host.get("CgroupnsMode"):
-        unified = os.path.exists(_UNIFIED)
-        host["CgroupnsMode"] = "private" if unified else "host"
     if host.get("OomKillDisable") is None:
         host["OomKillDisable"] = False
-    if not host.get("Runtime"):
-        host["Runtime"] = RUNTIME
     if not host.get("NetworkMode") or host["NetworkMode"] == "default":
         host["NetworkMode"] = "bridge"
     policy = dict(host.get("RestartPolicy") or {})

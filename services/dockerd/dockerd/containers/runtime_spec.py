@@ -19,9 +19,11 @@ _INIT: Final = "/sbin/docker-init"
 class SpecWriter:
     """Makes OCI runtime specs of containers."""
 
-    def __init__(self, store: ContainerStore, init_path: str) -> None:
+    def __init__(self, store: ContainerStore, init_path: str, seccomp: str) -> None:
+        """``seccomp`` is the text of the default profile, empty for ours, or ``unconfined``."""
         self._store = store
         self._init_path = init_path
+        self._seccomp = seccomp
 
     def write(self, container: Container, merged: str, attachment: Attachment) -> dict[str, Any]:
         """The spec of a container whose root is mounted at ``merged``; writes its network files.
@@ -53,6 +55,7 @@ class SpecWriter:
             shm=host.get("IpcMode") in {None, "", "private"},
             mounts=mounts,
             environment=links.environment(container, self._store),
+            seccomp=self._seccomp,
             sysctls=_sysctls(network_mode(host), host.get("Sysctls") or {}),
         )
         return build(

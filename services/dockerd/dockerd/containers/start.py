@@ -18,6 +18,7 @@ from dockerd.containers.model import Container, now
 from dockerd.containers.remove import Remover
 from dockerd.containers.rootfs import RootFilesystems
 from dockerd.containers.runtime_spec import SpecWriter
+from dockerd.containers.runtimes import Runtimes
 from dockerd.containers.state import Change
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
@@ -51,9 +52,9 @@ class Starter:
         announcer: Announcer,
         health: HealthMonitor,
         owner: str,
-        runtimes: dict[str, str],
+        runtimes: Runtimes,
     ) -> None:
-        """``owner`` marks the containers of this daemon in containerd; ``runtimes`` are programs by name."""
+        """``owner`` marks the containers of this daemon in containerd."""
         self._store = store
         self._tasks = tasks
         self._networks = networks
@@ -148,7 +149,7 @@ class Starter:
                 "dockyard/owner": self._owner,
             },
             image=container.image_name,
-            binary=self._runtimes.get(container.host.get("Runtime") or "", ""),
+            binary=self._runtimes.program(container.host.get("Runtime") or ""),
             stdin=stdin,
             output=output_uri(container, self._attacher.path(container.container_id)),
             terminal=container.terminal,

@@ -80,9 +80,18 @@ class RegistryHosts:
     """The directory that containerd is pointed at."""
 
     def __init__(self, settings: RegistrySettings, directory: str) -> None:
-        self._settings = settings
         self._directory = directory
-        shutil.rmtree(directory, ignore_errors=True)
+        self.replace(settings)
+
+    @property
+    def settings(self) -> RegistrySettings:
+        """What holds now."""
+        return self._settings
+
+    def replace(self, settings: RegistrySettings) -> None:
+        """From now on this holds; pulls under way have read what held before."""
+        self._settings = settings
+        shutil.rmtree(self._directory, ignore_errors=True)
         if settings.mirrors:
             self._write(_HUB, _mirrored(settings))
         for host in settings.insecure_hosts:

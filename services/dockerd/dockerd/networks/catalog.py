@@ -40,6 +40,7 @@ from dockerd.networks.netlink.connection import NetlinkConnection
 from dockerd.networks.store import NetworkStore
 
 _SHORT_ID: Final = 12
+_MTU: Final = 1500
 
 
 class NetworkCatalog:
@@ -150,10 +151,14 @@ class NetworkCatalog:
             if any(subnet.overlaps(each) for each in taken):
                 raise PoolOverlaps
         else:
-            subnet = choose_subnet([*taken, *routes.destinations(self._connection)])
+            subnet = self._free_subnet(taken)
         return replace(
             wanted, subnet=str(subnet), gateway=wanted.gateway or str(_first_free(subnet, wanted))
         )
+
+    def _free_subnet(self, taken: list[IPv4Network]) -> IPv4Network:
+        used = [*taken, *routes.destinations(self._connection)]
+        return choose_subnet(used, self._settings.address_pools)
 
     def _bridge_config(self, record: NetworkRecord) -> BridgeConfig:
         options, ipam = record.options, record.ipam[0]
@@ -162,7 +167,7 @@ class NetworkCatalog:
             name=options.get(OPTION_BRIDGE_NAME) or f"br-{record.network_id[:_SHORT_ID]}",
             subnet=IPv4Network(ipam.subnet),
             gateway=IPv4Address(ipam.gateway),
-            mtu=int(options.get(OPTION_MTU) or self._settings.mtu),
+            mtu=int(options.get(OPTION_MTU) or _MTU),
             icc=options.get(OPTION_ICC, "true") == "true",
             masquerade=not record.internal and options.get(OPTION_MASQUERADE, "true") == "true",
             owner=self._firewall.table,
@@ -181,7 +186,7 @@ class NetworkCatalog:
             ipam = replace(known.ipam[0], ip_range=fixed)
         else:
             taken = [IPv4Network(each.subnet) for each in _pools(self._store.networks())]
-            subnet = choose_subnet([*taken, *routes.destinations(self._connection)])
+            subnet = self._free_subnet(taken)
             ipam = IpamConfig(
                 subnet=str(subnet), gateway=str(subnet.network_address + 1), ip_range=fixed
             )

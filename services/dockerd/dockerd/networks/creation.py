@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 from typing import Any, Final
@@ -45,8 +46,13 @@ _LONGEST_LINK: Final = 15
 _SMALLEST_MTU: Final = 68
 
 
-def parse(document: dict[str, Any]) -> NetworkRecord:
-    """A record without a subnet where none was given; raises InvalidArgument, NotFound, NotImplementedYet kinds."""
+def parse(
+    document: dict[str, Any], defaults: Mapping[str, Mapping[str, str]] | None = None
+) -> NetworkRecord:
+    """A record without a subnet where none was given; raises InvalidArgument, NotFound, NotImplementedYet kinds.
+
+    ``defaults`` are options by driver, below those of the document.
+    """
     check_fields("CreateRequest", _REQUEST, document)
     check_fields("IPAM", _IPAM, document.get("IPAM") or {})
     for config in (document.get("IPAM") or {}).get("Config") or []:
@@ -70,7 +76,7 @@ def parse(document: dict[str, Any]) -> NetworkRecord:
         ipam_options=(document.get("IPAM") or {}).get("Options"),
         ipam=ipam,
         own_subnets=bool(ipam and ipam[0].subnet),
-        options=_options(document.get("Options") or {}),
+        options=_options({**(defaults or {}).get(driver, {}), **(document.get("Options") or {})}),
         labels=_strings("Labels", document.get("Labels") or {}),
     )
 

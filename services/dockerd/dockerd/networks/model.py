@@ -53,6 +53,8 @@ class NetworkSettings:
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     host_gateway: str | None = None
+    address_pools: tuple[tuple[str, int], ...] = ()
+    """Networks and the prefix lengths of the subnets that are cut from them; empty for Docker's own."""
     table: str = ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from dockerd.events.bus import EventBus
@@ -21,9 +22,16 @@ _PRUNE_FILTERS: Final = frozenset({"label", "label!", "until"})
 class NetworkService:
     """Networks in Docker's JSON."""
 
-    def __init__(self, controller: NetworkController, events: EventBus) -> None:
+    def __init__(
+        self,
+        controller: NetworkController,
+        events: EventBus,
+        defaults: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """``defaults`` are options of new networks, by driver, for who does not set them."""
         self._controller = controller
         self._events = events
+        self._defaults = defaults
 
     def find(self, wanted: Filters) -> list[dict[str, Any]]:
         """GET /networks; raises InvalidArgument for a filter."""
@@ -43,7 +51,7 @@ class NetworkService:
 
     async def create(self, document: dict[str, Any]) -> dict[str, Any]:
         """POST /networks/create; raises InvalidArgument, Conflict, PermissionDenied, NotImplementedYet kinds."""
-        record = await self._controller.create(parse(document))
+        record = await self._controller.create(parse(document, self._defaults))
         self._say("create", record)
         return {"Id": record.network_id, "Warning": ""}
 

@@ -23,6 +23,8 @@ class Surroundings:
     shm: bool = True
     """Whether /dev/shm is a file system of the container's own."""
     mounts: list[dict[str, Any]] = field(default_factory=list)
+    seccomp: str = ""
+    """The profile of who names none: its text, empty for ours, or ``unconfined``."""
     sysctls: dict[str, str] = field(default_factory=dict)
     environment: list[str] = field(default_factory=list)
     """Variables below the container's own."""
@@ -71,7 +73,7 @@ def build(
         spec["hostname"] = around.hostname
         if config.get("Domainname"):
             spec["domainname"] = config["Domainname"]
-    _confine(spec, host, privileged=privileged)
+    _confine(spec, host, around.seccomp, privileged=privileged)
     return spec
 
 
@@ -83,16 +85,19 @@ def _paths(host: dict[str, Any], key: str, defaults: tuple[str, ...]) -> list[st
     return list(defaults if own is None else own)
 
 
-def _confine(spec: dict[str, Any], host: dict[str, Any], *, privileged: bool) -> None:
+def _confine(spec: dict[str, Any], host: dict[str, Any], default: str, *, privileged: bool) -> None:
     options = security.parse(host)
     profile = security.apparmor_profile(host)
     if profile:
         spec["process"]["apparmorProfile"] = profile
-    if options.seccomp_unconfined or (privileged and not options.seccomp):
+    if privileged and not options.seccomp:
+        return
+    chosen = options.seccomp or default
+    if chosen == security.UNCONFINED:
         return
     names = tuple(capabilities.granted(host, privileged=privileged))
     spec["linux"]["seccomp"] = (
-        seccomp.for_container(options.seccomp, names)
-        if options.seccomp
-        else seccomp.default_profile(names)
+        seccomp.default_profile(names)
+        if chosen in {"", security.BUILTIN}
+        else seccomp.for_container(chosen, names)
     )

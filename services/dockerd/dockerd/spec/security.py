@@ -9,8 +9,8 @@ from typing import Any, Final
 from dockerd.spec import seccomp
 from wire.errors import InvalidArgument
 
-_UNCONFINED: Final = "unconfined"
-_BUILTIN: Final = frozenset({"", "builtin"})
+UNCONFINED: Final = "unconfined"
+BUILTIN: Final = "builtin"
 _TRUE: Final = frozenset({"", "true", "1", "t", "T", "TRUE", "True"})
 _FALSE: Final = frozenset({"false", "0", "f", "F", "FALSE", "False"})
 _APPARMOR: Final = "/sys/module/apparmor/parameters/enabled"
@@ -18,16 +18,12 @@ _APPARMOR: Final = "/sys/module/apparmor/parameters/enabled"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityOptions:
-    """The options of one container; ``seccomp`` is a profile's text, empty for the default, or ``unconfined``."""
+    """The options of one container; ``seccomp`` is a profile's text, ``builtin``, ``unconfined``, or empty for the
+    daemon's default."""
 
     no_new_privileges: bool = False
     seccomp: str = ""
     writable_cgroups: bool = False
-
-    @property
-    def seccomp_unconfined(self) -> bool:
-        """Whether no system call is filtered."""
-        return self.seccomp == _UNCONFINED
 
 
 def parse(host: dict[str, Any]) -> SecurityOptions:
@@ -49,8 +45,8 @@ def parse(host: dict[str, Any]) -> SecurityOptions:
             case "apparmor":
                 _check_apparmor(value)
             case "seccomp":
-                found["seccomp"] = "" if value in _BUILTIN else value
-                if value != _UNCONFINED and value not in _BUILTIN:
+                found["seccomp"] = value
+                if value not in {"", UNCONFINED, BUILTIN}:
                     seccomp.parse(value)
             case "no-new-privileges":
                 found["no_new_privileges"] = _boolean(option, value)
@@ -78,7 +74,7 @@ def _check_label(value: str) -> None:
 
 
 def _check_apparmor(value: str) -> None:
-    if value == _UNCONFINED:
+    if value == UNCONFINED:
         return
     if not apparmor_enabled():
         raise InvalidArgument(
@@ -99,6 +95,6 @@ def apparmor_profile(host: dict[str, Any]) -> str:
     """The profile that a container asks for by name; empty for none."""
     for option in host.get("SecurityOpt") or []:
         name, _, value = option.partition("=" if "=" in option else ":")
-        if name == "apparmor" and value != _UNCONFINED:
+        if name == "apparmor" and value != UNCONFINED:
             return str(value)
     return ""

@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
 
-from dockerd.api_version import MAXIMUM, MINIMUM
-from dockerd.config import Config
+from dockerd.api_version import MAXIMUM
+from dockerd.config import LiveConfig, Runtime
 from dockerd.containerd_client.client import Containerd
+from dockerd.containerd_client.tasks import RUNTIME
+from dockerd.containers.hostconfig import STOCK_RUNTIMES
 from dockerd.containers.model import now
 from dockerd.containers.store import ContainerStore
-from dockerd.images.registries import RegistrySettings
+from dockerd.images.registries import RegistryHosts
 from dockerd.images.store import ImageStore
 from wire.errors import EngineError
 from wire.gen.containerd.services.version.v1 import version_pb2
@@ -28,12 +30,12 @@ class SystemService:
 
     def __init__(
         self,
-        config: Config,
+        config: LiveConfig,
         daemon_id: str,
         containerd: Containerd,
         containers: ContainerStore,
         images: ImageStore,
-        registries: RegistrySettings,
+        registries: RegistryHosts,
     ) -> None:
         self._config = config
         self._containerd = containerd
@@ -49,11 +51,11 @@ class SystemService:
             "ApiVersion": MAXIMUM,
             "Arch": "amd64",
             "BuildTime": "",
-            "Experimental": "false",
+            "Experimental": "true" if self._config.current.experimental else "false",
             "GitCommit": "dockyard",
             "GoVersion": f"python{platform.python_version()}",
             "KernelVersion": kernel,
-            "MinAPIVersion": MINIMUM,
+            "MinAPIVersion": self._config.current.minimum_api_version,
             "Os": "linux",
         }
         return {
@@ -64,13 +66,14 @@ class SystemService:
             ],
             "Version": VERSION,
             "ApiVersion": MAXIMUM,
-            "MinAPIVersion": MINIMUM,
+            "MinAPIVersion": self._config.current.minimum_api_version,
             "GitCommit": "dockyard",
             "GoVersion": f"python{platform.python_version()}",
             "Os": "linux",
             "Arch": "amd64",
             "KernelVersion": kernel,
             "BuildTime": "",
+            **({"Experimental": True} if self._config.current.experimental else {}),
         }
 
     async def _below(self) -> list[dict[str, Any]]:
@@ -85,6 +88,7 @@ class SystemService:
 
     async def info(self) -> dict[str, Any]:
         """GET /info."""
+        config, registries = self._config.current, self._registries.settings
         containers = list(self._containers)
         paused = sum(1 for each in containers if each.state.paused)
         running = sum(1 for each in containers if each.running) - paused
@@ -103,7 +107,7 @@ class SystemService:
             "Plugins": {
                 "Volume": ["local"],
                 "Network": ["bridge", "host", "null"],
-                "Authorization": None,
+                "Authorization": list(config.authorization_plugins) or None,
                 "Log": ["json-file", "none"],
             },
             "MemoryLimit": True,
@@ -114,12 +118,12 @@ class SystemService:
             "CPUSet": True,
             "PidsLimit": True,
             "IPv4Forwarding": True,
-            "Debug": self._config.debug,
+            "Debug": config.debug,
             "NFd": len(os.listdir("/proc/self/fd")),
             "OomKillDisable": not unified,
             "NGoroutines": 0,
             "SystemTime": now(),
-            "LoggingDriver": "json-file",
+            "LoggingDriver": config.log_driver,
             "CgroupDriver": "cgroupfs",
             "CgroupVersion": "2" if unified else "1",
             "NEventsListener": 0,
@@ -132,35 +136,37 @@ class SystemService:
             "RegistryConfig": {
                 "IndexConfigs": {
                     "docker.io": {
-                        "Mirrors": list(self._registries.mirrors),
+                        "Mirrors": list(registries.mirrors),
                         "Name": "docker.io",
                         "Official": True,
                         "Secure": True,
                     },
                     **{
                         host: {"Mirrors": [], "Name": host, "Official": False, "Secure": False}
-                        for host in self._registries.insecure_hosts
+                        for host in registries.insecure_hosts
                     },
                 },
-                "InsecureRegistryCIDRs": list(self._registries.networks),
-                "Mirrors": list(self._registries.mirrors),
+                "InsecureRegistryCIDRs": list(registries.networks),
+                "Mirrors": list(registries.mirrors),
             },
             "NCPU": os.cpu_count(),
             "MemTotal": memory,
             "GenericResources": None,
-            "DockerRootDir": self._config.data_root,
+            "DockerRootDir": config.data_root,
             "HttpProxy": "",
             "HttpsProxy": "",
             "NoProxy": "",
             "Name": socket.gethostname(),
-            "Labels": [],
-            "ExperimentalBuild": False,
+            "Labels": list(config.labels),
+            "ExperimentalBuild": config.experimental,
             "ServerVersion": VERSION,
             "Runtimes": {
-                "io.containerd.dockyard.v1": {"path": "dockyard-runtime"},
-                **{name: {"path": path} for name, path in self._config.runtimes.items()},
+                RUNTIME: {"path": "dockyard-runtime"},
+                **{name: _runtime(each) for name, each in config.runtimes.items()},
             },
-            "DefaultRuntime": "io.containerd.dockyard.v1",
+            "DefaultRuntime": RUNTIME
+            if config.default_runtime in STOCK_RUNTIMES
+            else config.default_runtime,
             "Swarm": {
                 "NodeID": "",
                 "NodeAddr": "",
@@ -171,14 +177,22 @@ class SystemService:
             },
             "LiveRestoreEnabled": True,
             "Isolation": "",
-            "InitBinary": "docker-init",
+            "InitBinary": config.init_path or "docker-init",
             "ContainerdCommit": {"ID": "dockyard"},
             "RuncCommit": {"ID": "dockyard"},
             "InitCommit": {"ID": "dockyard"},
-            "SecurityOptions": ["name=seccomp,profile=builtin"],
+            "SecurityOptions": [
+                f"name=seccomp,profile={config.seccomp_profile}",
+                *(["name=no-new-privileges"] if config.no_new_privileges else []),
+            ],
             "Warnings": None,
             "CDISpecDirs": [],
         }
+
+
+def _runtime(runtime: Runtime) -> dict[str, Any]:
+    arguments = {"runtimeArgs": list(runtime.arguments)} if runtime.arguments else {}
+    return {"path": runtime.path, **arguments}
 
 
 def _os_name() -> str:

@@ -64,16 +64,19 @@ class AddressPool:
         return int(address) - self._base
 
 
-def default_subnets() -> Iterator[IPv4Network]:
-    """The subnets to try for a network whose user named none."""
-    for base, prefix in _DEFAULT_BASES:
+def default_subnets(bases: Iterable[tuple[str, int]] = ()) -> Iterator[IPv4Network]:
+    """The subnets to try for a network whose user named none, cut from ``bases`` or from Docker's own."""
+    chosen = [(IPv4Network(base), prefix) for base, prefix in bases if ":" not in base]
+    for base, prefix in chosen or _DEFAULT_BASES:
         yield from base.subnets(new_prefix=prefix)
 
 
-def choose_subnet(used: Iterable[IPv4Network]) -> IPv4Network:
+def choose_subnet(
+    used: Iterable[IPv4Network], bases: Iterable[tuple[str, int]] = ()
+) -> IPv4Network:
     """The first default subnet that overlaps with none of the used ones; raises NoAddressLeft."""
     taken = list(used)
-    for candidate in default_subnets():
+    for candidate in default_subnets(bases):
         if not any(candidate.overlaps(network) for network in taken):
             return candidate
     raise NoAddressLeft
