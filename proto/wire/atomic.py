@@ -21,6 +21,20 @@ def sync_directory(path: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
+def ensure_directory(path: str | os.PathLike[str], mode: int = 0o700) -> None:
+    """Make a directory and those above it unless they exist; what was made is durable when this returns."""
+    text = os.fspath(path)
+    try:
+        os.mkdir(text, mode)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        ensure_directory(os.path.dirname(text), mode)
+        ensure_directory(text, mode)
+        return
+    sync_directory(os.path.dirname(text) or ".")
+
+
 def write_atomic(
     path: str | os.PathLike[str], data: bytes, mode: int = 0o600, *, durable: bool = True
 ) -> None:

@@ -51,7 +51,7 @@ from containerd.transfer.push import Pusher
 from containerd.transfer.streams import Streams
 from containerd.unpack.unpacker import Unpacker
 from wire import namespaces, stacks
-from wire.atomic import FileLock, write_atomic
+from wire.atomic import FileLock, ensure_directory, write_atomic
 from wire.errors import NotFound
 from wire.gen.containerd.services.containers.v1 import containers_pb2
 from wire.gen.containerd.services.content.v1 import content_pb2
@@ -89,7 +89,7 @@ async def serve(config: Config) -> None:
         os.path.dirname(config.address),
         os.path.dirname(config.ttrpc_address),
     ):
-        os.makedirs(directory, mode=0o711, exist_ok=True)
+        ensure_directory(directory, 0o711)
     # Ours alone: a runtime that inherits it would take it for its container's.
     notify = os.environ.pop("NOTIFY_SOCKET", None)
     stop = asyncio.Event()

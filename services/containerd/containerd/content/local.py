@@ -19,7 +19,7 @@ from containerd.metadata.db import Database
 from containerd.metadata.namespaces import ensure
 from wire import digest as digests
 from wire import namespaces
-from wire.atomic import sync_directory
+from wire.atomic import ensure_directory, sync_directory
 from wire.errors import FailedPrecondition, NotFound
 from wire.identifiers import validate_labels
 
@@ -48,8 +48,14 @@ class ContentStore:
         self._database = database
         self._pins: list[set[str]] = []
         self._lock = threading.Lock()
-        for directory in (self.ingest, self._trash, f"{self._blobs}/sha256"):
-            os.makedirs(directory, mode=0o700, exist_ok=True)
+        # Renamed and not yet known to be so on disk; whoever records one of them before that waits for the disk itself.
+        self._unsettled: set[str] = set()
+        folders = [os.path.join(self._blobs, algorithm) for algorithm in _ALGORITHMS]
+        for directory in (self.ingest, self._trash, *folders):
+            ensure_directory(directory)
+        for directory in folders:
+            # An earlier life may have ended between a rename and this.
+            sync_directory(directory)
         for name in os.listdir(self._trash):
             os.unlink(os.path.join(self._trash, name))
         for name in os.listdir(self.ingest):
@@ -116,11 +122,20 @@ class ContentStore:
         writer.close()
         with self._lock:
             pins.add(found)
+            self._unsettled.add(found)
         target = self.path(found)
-        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-        os.rename(writer.path, target)
+        try:
+            os.rename(writer.path, target)
+        except BaseException:
+            self._settled(found)
+            raise
         sync_directory(os.path.dirname(target))
+        self._settled(found)
         return found
+
+    def _settled(self, digest: str) -> None:
+        with self._lock:
+            self._unsettled.discard(digest)
 
     async def commit(
         self, writer: Writer, expected: str = "", size: int = 0, labels: Mapping[str, str] = {}
@@ -177,8 +192,8 @@ class ContentStore:
 
         await self._database.call(insert, namespaces.current())
 
-    @staticmethod
     def insert(
+        self,
         connection: sqlite3.Connection,
         namespace: str,
         digest: str,
@@ -190,6 +205,10 @@ class ContentStore:
             size = os.stat(path).st_size
         except FileNotFoundError:
             raise NotFound(f"content {digest}: not found") from None
+        with self._lock:
+            unsettled = digest in self._unsettled
+        if unsettled:
+            sync_directory(os.path.dirname(path))
         now = time.time_ns()
         ensure(connection, namespace)
         leases.hold(connection, namespace, _HELD, digest)

@@ -20,6 +20,7 @@ from containerd.metadata import leases
 from containerd.metadata.db import Database
 from containerd.metadata.namespaces import ensure
 from wire import namespaces
+from wire.atomic import ensure_directory, sync_directory
 from wire.errors import AlreadyExists, EngineError, FailedPrecondition, InvalidArgument, NotFound
 from wire.gen.containerd.events import snapshot_pb2 as events
 from wire.identifiers import validate_labels
@@ -92,7 +93,7 @@ class OverlaySnapshotter:
         for unfinished in (self._fresh, self._drafts):
             shutil.rmtree(unfinished, ignore_errors=True)
         for directory in (self._directory, self._trash, self._fresh, self._drafts):
-            os.makedirs(directory, mode=0o700, exist_ok=True)
+            ensure_directory(directory)
         # ext4 without a journal looks at each inode that was freed in the last minutes before it takes another one near it:
         # a layer's thousands of files must not stand where an image was just removed.
         spread(self._drafts)
@@ -214,6 +215,9 @@ class OverlaySnapshotter:
                 below = cursor.lastrowid
                 os.rename(draft.path, f"{self._directory}/{below}")
                 made.append(name)
+            if made:
+                # The files were synced under their old names.
+                sync_directory(self._directory)
             return made
 
         for name in await self._database.call(insert, namespaces.current()):
@@ -363,6 +367,7 @@ class OverlaySnapshotter:
             os.chmod(f"{fresh}/fs", status.st_mode & 0o7777)
         # Inside the transaction: there is no record without its directory; a directory without a record is swept.
         os.rename(fresh, f"{self._directory}/{cursor.lastrowid}")
+        sync_directory(self._directory)
 
     async def _parents(self, name: str) -> Sequence[int]:
         """The numbers of a snapshot and of all below it."""
