@@ -28,6 +28,7 @@ from wire.grpc_adapter import CHANNEL_OPTIONS
 
 OURS = "io.containerd.dockyard.v1"
 RUNC = "io.containerd.runc.v2"
+_PATIENCE = 30.0
 
 
 @dataclass
@@ -55,7 +56,6 @@ class Containerd:
             open(self.root / "log", "ab") as log,
         ):
             notify.bind(str(path))
-            notify.settimeout(30)
             self.process = subprocess.Popen(
                 [
                     *self.program,
@@ -68,7 +68,13 @@ class Containerd:
                 stderr=log,
                 cwd=CLONE,
             )
-            assert notify.recv(100) == b"READY=1", (self.root / "log").read_text()
+            ended = os.pidfd_open(self.process.pid)
+            try:
+                told, _, _ = select.select([notify, ended], [], [], _PATIENCE)
+            finally:
+                os.close(ended)
+            said = notify.recv(100) if notify in told else b""
+            assert said == b"READY=1", (self.root / "log").read_text()
 
     def end(self, number: int = signal.SIGTERM) -> None:
         """End it by a signal."""
@@ -225,13 +231,35 @@ def running_containerd(
     finally:
         containerd.end()
         left = _left(root)
+        for bundle in left["bundles"]:
+            _end_task(Path(bundle))
         for path in sorted(left["mounts"], reverse=True):
-            subprocess.run(["umount", "-l", path], check=False)
+            subprocess.run(["umount", "-l", path], stderr=subprocess.DEVNULL, check=False)
         for pid in left["processes"]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid.split()[0]), signal.SIGKILL)
         shutil.rmtree(root, ignore_errors=True)
     assert not any(left.values()), f"left behind: {left}"
+
+
+def _end_task(bundle: Path) -> None:
+    """What the daemon would have done: end a shim, which is known by its folder, and then the container."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == bundle:
+                os.kill(int(entry.name), signal.SIGKILL)
+    subprocess.run(
+        [
+            BIN / "containerd-shim-dockyard-v1",
+            *("-namespace", bundle.parent.name, "-id", bundle.name),
+            *("-bundle", bundle, "delete"),
+        ],
+        cwd=bundle,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=False,
+        timeout=30,
+    )
 
 
 def _left(root: Path) -> dict[str, list[str]]:
