@@ -208,7 +208,7 @@ def _assemble(
     events = EventBus(os.path.join(config.data_root, "events.jsonl"))
     stack.callback(events.close)
     images = ImageStore(containerd)
-    transfers = Transfers(containerd, f"{config.exec_root}/pipes")
+    transfers = Transfers(containerd, f"{config.exec_root}/pipes", live)
     registry_settings = parse_settings(config.registry_mirrors, config.insecure_registries)
     registries = RegistryHosts(registry_settings, f"{config.exec_root}/hosts.d")
     volumes = VolumeStore(config.data_root)

@@ -129,6 +129,9 @@ class Registry:
                     data = data[dropped:]
                 if data:
                     yield data
+            if response.length:
+                # http.client takes the end of a connection for the end of the body.
+                raise Unavailable(f"blob {digest}: {response.length} bytes are missing")
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"blob {digest}: {error}") from error
         finally:

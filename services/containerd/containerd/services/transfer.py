@@ -27,7 +27,7 @@ from containerd.transfer.push import Pusher
 from containerd.transfer.streams import Stream, Streams
 from containerd.transfer.threads import reading, writing
 from containerd.unpack.unpacker import Unpacker
-from wire import typeurl
+from wire import transfer_limits, typeurl
 from wire.errors import InvalidArgument, NotFound, NotImplementedYet
 from wire.gen.containerd.events import image_pb2 as events
 from wire.gen.containerd.services.images.v1 import images_pb2
@@ -70,7 +70,12 @@ class TransferService:
         self._leases = leases
         self._hosts_dir = hosts_dir
 
-    async def transfer(self, request: pb.TransferRequest, _context: Any) -> Empty:
+    async def transfer(self, request: pb.TransferRequest, context: Any) -> Empty:
+        """Any transfer."""
+        with transfer_limits.bind(context.invocation_metadata() or ()):
+            return await self._transfer(request)
+
+    async def _transfer(self, request: pb.TransferRequest) -> Empty:
         """Dispatch on the types of source and destination."""
         source, destination = typeurl.unpack(request.source), typeurl.unpack(request.destination)
         name = request.options.progress_stream

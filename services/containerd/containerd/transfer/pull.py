@@ -13,14 +13,13 @@ from containerd.images.labels import children
 from containerd.images.walk import INDEX_TYPES, fits, manifests, matches
 from containerd.remotes.registry import Registry
 from containerd.unpack.unpacker import Unpacker
-from wire import leases, namespaces
+from wire import leases, namespaces, transfer_limits
 from wire.errors import InvalidArgument, NotFound, Unavailable
 from wire.oci.image import Descriptor, ImageConfig, Index, Manifest, Platform
 
 logger = logging.getLogger(__name__)
 
 _PARALLEL: Final = 3
-_ATTEMPTS: Final = 5
 _MOST_INDEXES: Final = 100
 _NOTICE_EVERY: Final = 1 << 19
 
@@ -220,7 +219,7 @@ class Puller:
         notice("downloaded", descriptor, descriptor.size, descriptor.size)
 
     async def _download(self, registry: Registry, descriptor: Descriptor, notice: Notice) -> None:
-        async with self._slots:
+        async with transfer_limits.slots(self._slots):
             loop = asyncio.get_running_loop()
 
             def tell(done: int) -> None:
@@ -243,7 +242,8 @@ class Puller:
         writer = self._content.writer()
         told = 0
         try:
-            for attempt in range(1, _ATTEMPTS + 1):
+            attempts = transfer_limits.attempts()
+            for attempt in range(1, attempts + 1):
                 try:
                     for data in registry.blob(descriptor.digest, writer.size):
                         writer.write(data)
@@ -257,7 +257,7 @@ class Puller:
                     break
                 except Unavailable as error:
                     # What came is kept; the rest is asked for.
-                    if attempt == _ATTEMPTS or writer.size > descriptor.size:
+                    if attempt == attempts or writer.size > descriptor.size:
                         raise
                     logger.warning(
                         "download interrupted",

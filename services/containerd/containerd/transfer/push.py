@@ -9,6 +9,7 @@ from typing import Final
 from containerd.content.local import ContentStore
 from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES, descend
 from containerd.remotes.registry import Registry
+from wire import transfer_limits
 from wire.errors import NotFound
 from wire.oci.image import Descriptor
 
@@ -56,7 +57,7 @@ class Pusher:
         return found
 
     async def _blob(self, registry: Registry, host: str, blob: Descriptor, notice: Notice) -> None:
-        async with self._slots:
+        async with transfer_limits.slots(self._slots):
             labels = (await self._content.info(blob.digest)).labels
             done = await asyncio.to_thread(self._send, registry, host, blob, labels)
             notice(done, blob, blob.size, blob.size)

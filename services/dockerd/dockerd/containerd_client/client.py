@@ -46,10 +46,11 @@ class Containerd:
         *,
         wait: bool = True,
         lease: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> Reply:
         """A unary call; with ``wait`` it waits for a containerd that is just being restarted.
 
-        What it makes is held by ``lease``, if there is one.
+        What it makes is held by ``lease``, if there is one; ``headers`` go with it.
         """
         stub: Any = self._channel.unary_unary(
             f"/containerd.services.{service}/{method}",
@@ -57,7 +58,8 @@ class Containerd:
             response_deserializer=reply.FromString,
         )
         try:
-            return await stub(request, metadata=self._headers(lease), wait_for_ready=wait)  # type: ignore[no-any-return]
+            metadata = (*self._headers(lease), *headers)
+            return await stub(request, metadata=metadata, wait_for_ready=wait)  # type: ignore[no-any-return]
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from failure
 

@@ -11,9 +11,10 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
+from dockerd.config import LiveConfig
 from dockerd.containerd_client.client import Containerd
 from dockerd.images.pipe import Pipe
-from wire import typeurl
+from wire import transfer_limits, typeurl
 from wire.errors import EngineError, NotImplementedYet, Unavailable
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2
@@ -35,9 +36,10 @@ _HUB_SERVER: Final = "registry-1.docker.io"
 class Transfers:
     """Runs transfers."""
 
-    def __init__(self, containerd: Containerd, pipes: str) -> None:
+    def __init__(self, containerd: Containerd, pipes: str, config: LiveConfig) -> None:
         """``pipes`` is a folder for the FIFOs of transfers that begin; it is emptied."""
         self._containerd = containerd
+        self._config = config
         self._pipes = pipes
         shutil.rmtree(pipes, ignore_errors=True)
 
@@ -97,8 +99,23 @@ class Transfers:
             options=transfer_pb2.TransferOptions(progress_stream=progress),
         )
         return asyncio.get_running_loop().create_task(
-            self._containerd.call("transfer.v1.Transfer", "Transfer", request, Empty)
+            self._containerd.call(
+                "transfer.v1.Transfer",
+                "Transfer",
+                request,
+                Empty,
+                headers=self._limits(source, destination),
+            )
         )
+
+    def _limits(self, source: Any, destination: Any) -> tuple[tuple[str, str], ...]:
+        config = self._config.current
+        attempts = config.max_download_attempts
+        if isinstance(source, registry_pb2.OCIRegistry):
+            return (transfer_limits.header(config.max_concurrent_downloads, attempts),)
+        if isinstance(destination, registry_pb2.OCIRegistry):
+            return (transfer_limits.header(config.max_concurrent_uploads, attempts),)
+        return ()
 
 
 class ByteStream:
