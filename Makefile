@@ -95,10 +95,6 @@ test-compose: test-deps setup ## docker-compose.yml under Debian's real Docker, 
 	$(MACHINE_DEPS)
 	$(VENV)/bin/pytest -v tests/compose
 
-# nerdctl has no Debian package; this is its module's own checksum.
-NERDCTL_VERSION := v2.0.3
-NERDCTL_SUM := h1:hdbDSsFHFNehQEbUortBTXpYUOY13bQmLAvtNHBthc8=
-
 chaos: bin test-deps ## Hundreds of kills under load (CHAOS_KILLS, CHAOS_SEED); needs root
 	$(VENV)/bin/pytest -v -s tests/chaos
 
@@ -106,12 +102,19 @@ test-nerdctl: bin test-deps $(TOOLS)/usr/bin/nerdctl ## nerdctl against our cont
 	@[ -x /usr/lib/cni/bridge ] || { $(APT_UPDATE) && $(APT_INSTALL) containernetworking-plugins; }
 	$(VENV)/bin/pytest -v tests/integration/ctr/test_nerdctl.py
 
-$(TOOLS)/usr/bin/nerdctl:
-	@command -v go >/dev/null || { echo 'a Go compiler is needed to build nerdctl'; exit 1; }
-	@found=$$(GONOSUMDB='*' go mod download -json github.com/containerd/nerdctl/v2@$(NERDCTL_VERSION)) && \
+test-ctr2: bin test-deps $(TOOLS)/usr/bin/ctr2 ## The ctr of containerd 2 against our containerd; needs root, a Go compiler
+	$(VENV)/bin/pytest -v tests/integration/ctr/test_ctr2.py
+
+# Programs that no Debian package has, or none that is new enough: module, version, the module's own checksum, package in it.
+MODULE_nerdctl := github.com/containerd/nerdctl/v2 v2.0.3 h1:hdbDSsFHFNehQEbUortBTXpYUOY13bQmLAvtNHBthc8= ./cmd/nerdctl
+MODULE_ctr2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk= ./cmd/ctr
+
+$(TOOLS)/usr/bin/nerdctl $(TOOLS)/usr/bin/ctr2: $(TOOLS)/usr/bin/%:
+	@command -v go >/dev/null || { echo 'a Go compiler is needed to build $*'; exit 1; }
+	@set -- $(MODULE_$*) && found=$$(GONOSUMDB='*' go mod download -json "$$1@$$2") && \
 	field() { printf '%s\n' "$$found" | sed -n "s/.*\"$$1\": \"\(.*\)\".*/\1/p"; }; \
-	[ "$$(field Sum)" = '$(NERDCTL_SUM)' ] || { echo "nerdctl has another checksum: $$(field Sum)"; exit 1; }; \
-	cd "$$(field Dir)" && GONOSUMDB='*' CGO_ENABLED=0 go build -o $(CURDIR)/$@ ./cmd/nerdctl
+	[ "$$(field Sum)" = "$$3" ] || { echo "$$1 has another checksum: $$(field Sum)"; exit 1; }; \
+	cd "$$(field Dir)" && GONOSUMDB='*' GOFLAGS=-mod=mod CGO_ENABLED=0 go build -buildvcs=false -o $(CURDIR)/$@ "$$4"
 
 test-deps: deps ## Install what the tests need besides (Debian)
 	@missing=(); have() { command -v "$$1" >/dev/null || missing+=("$$2"); }; \

@@ -38,6 +38,7 @@ from containerd.services.images import ImagesService
 from containerd.services.introspection import IntrospectionService
 from containerd.services.leases import LeasesService
 from containerd.services.namespaces import NamespacesService
+from containerd.services.sandbox_controller import SandboxControllerService
 from containerd.services.sandboxes import SandboxStoreService
 from containerd.services.snapshots import SnapshotsService
 from containerd.services.tasks import TasksService
@@ -45,6 +46,7 @@ from containerd.services.transfer import TransferService
 from containerd.settings import seconds
 from containerd.snapshots.overlay import OverlaySnapshotter
 from containerd.tasks.manager import TaskManager
+from containerd.tasks.sandboxes import SandboxManager
 from containerd.tasks.shim_process import ShimSettings, ShimStarter
 from containerd.transfer.pull import Puller
 from containerd.transfer.push import Pusher
@@ -114,6 +116,7 @@ async def serve(config: Config) -> None:
         snapshotter = OverlaySnapshotter(overlay_root, database, exchange)
         images = RecordStore(database, "image")
         containers = RecordStore(database, "container")
+        sandbox_records = RecordStore(database, "sandbox")
         leases = LeaseStore(database)
         collector = Collector(
             database, content, snapshotter, exchange, _READERS, seconds(settings.gc_delay)
@@ -136,6 +139,7 @@ async def serve(config: Config) -> None:
         )
         stack.push_async_callback(starter.close)
         manager = TaskManager(config.state, starter, exchange)
+        sandboxes = SandboxManager(config.state, starter, exchange)
         # Shims report to this one; it must be there before they are asked anything.
         events = Server(_forwarding(exchange))
         await events.start(config.ttrpc_address)
@@ -144,7 +148,11 @@ async def serve(config: Config) -> None:
         stack.push_async_callback(events.close)
         await _migrate(database, content)
         await asyncio.gather(
-            starter.open(), manager.restore(), snapshotter.sweep(), leases.forget_transfers()
+            starter.open(),
+            sandboxes.restore(),
+            manager.restore(),
+            snapshotter.sweep(),
+            leases.forget_transfers(),
         )
         server = grpc.aio.server(
             interceptors=[ServerInterceptor()],
@@ -158,12 +166,13 @@ async def serve(config: Config) -> None:
             (images_pb2, "Images"): ImagesService(images, exchange, collector),
             (leases_pb2, "Leases"): LeasesService(leases, collector),
             (namespace_pb2, "Namespaces"): NamespacesService(NamespaceStore(database), exchange),
-            (sandbox_pb2, "Store"): SandboxStoreService(
-                RecordStore(database, "sandbox"), collector
+            (sandbox_pb2, "Controller"): SandboxControllerService(
+                sandboxes, sandbox_records, exchange
             ),
+            (sandbox_pb2, "Store"): SandboxStoreService(sandbox_records, collector),
             (snapshots_pb2, "Snapshots"): SnapshotsService(snapshotter, collector),
             (streaming_pb2, "Streaming"): StreamingService(streams),
-            (tasks_pb2, "Tasks"): TasksService(manager, containers),
+            (tasks_pb2, "Tasks"): TasksService(manager, containers, sandboxes, sandbox_records),
             (transfer_pb2, "Transfer"): TransferService(
                 content=content,
                 images=images,
@@ -185,8 +194,8 @@ async def serve(config: Config) -> None:
         )
         served = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services]
         services[health_pb2, "Health"] = HealthService(served, stop)
-        # Their methods are refused by name, until there are shims with sandboxes and a manager of mounts.
-        services[sandbox_pb2, "Controller"] = services[mounts_pb2, "Mounts"] = None
+        # Its methods are refused by name, until there is a manager of mounts.
+        services[mounts_pb2, "Mounts"] = None
         server.add_generic_rpc_handlers(
             tuple(handlers(module, name, service) for (module, name), service in services.items())
         )
@@ -239,7 +248,7 @@ _READERS: Final[Mapping[str, Reader]] = {
     "container": _read_container,
     "sandbox": _read_sandbox,
 }
-_PLUGIN_NAMES: Final = {"Store": "sandboxes"}
+_PLUGIN_NAMES: Final = {"Store": "sandboxes", "Controller": "sandbox-controllers"}
 
 
 async def _migrate(database: Database, content: ContentStore) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from shim.container import Container, Mounts
     from shim.loop import Loop
+    from shim.record import ContainerRecord
     from wire.codec import Message
 
 _NAME: Final = "sandbox.json"
@@ -154,10 +155,11 @@ class Sandbox:
             json.dump(document, file)
         os.rename(f"{path}.new", path)
 
-    def resume(self, found: dict[str, Any]) -> None:
-        """Go on with what another shim has remembered; the process is adopted by itself."""
+    async def resume(self, found: dict[str, Any], known: ContainerRecord | None) -> None:
+        """Go on with what another shim has remembered; raises NotFound for a process that never was."""
         self._started = found["started"]
-        if self.container is not None:
+        if self.container is not None and known is not None:
+            await self.container.adopt(known)
             # It may have been let run just before the shim was killed.
             self._started = self._started or self.container.process("").phase is not Phase.CREATED
         elif found["ended_at"]:

@@ -108,7 +108,6 @@ class SandboxService:
                 sandbox.forget(bundle)
                 return
             container = self._container(known.container_id, bundle, known.options)
-            await container.adopt(known)
         adopted = Sandbox(
             self._loop,
             sandbox_id=found["sandbox_id"],
@@ -117,8 +116,14 @@ class SandboxService:
             container=container,
             created_at=found["created_at"],
         )
-        adopted.resume(found)
+        # Before anything is waited for: whoever asks meanwhile must not hear that there is none.
         self._sandbox = adopted
+        try:
+            await adopted.resume(found, known)
+        except BaseException:
+            self._sandbox = None
+            sandbox.forget(bundle)
+            raise
         log.warning("adopted", sandbox=found["sandbox_id"])
 
     def _container(self, sandbox_id: str, bundle: str, options: Any) -> Container:

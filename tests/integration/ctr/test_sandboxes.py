@@ -69,11 +69,6 @@ def test_bad_sandboxes_are_refused(store: Any, change: dict[str, str], fields: l
 
 
 def test_what_is_not_served_is_refused_by_name(containerd: Containerd) -> None:
-    controller = sandbox_pb2_grpc.ControllerStub(containerd.channel)
-    with pytest.raises(grpc.RpcError) as raised:
-        controller.Create(pb.ControllerCreateRequest(sandbox_id="s"), metadata=HERE)
-    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "containerd.services.sandbox.v1.Controller/Create" in raised.value.details()
     mounts = mounts_pb2_grpc.MountsStub(containerd.channel)
     with pytest.raises(grpc.RpcError) as raised:
         next(mounts.List(mounts_pb2.ListRequest(), metadata=HERE))

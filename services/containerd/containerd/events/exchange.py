@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from containerd.filters.match import Filter
 from wire import namespaces, typeurl
@@ -35,12 +36,15 @@ class Exchange:
         self._missed: list[event_pb2.Envelope] = []
         self._subscribers: list[tuple[Filter, asyncio.Queue[event_pb2.Envelope]]] = []
 
-    def publish(self, topic: str, event: Message) -> None:
-        """An event of ours in the current namespace."""
+    def publish(self, topic: str, event: Message, *, at: Timestamp | None = None) -> None:
+        """An event of ours in the current namespace; ``at`` is when it happened if that was not now."""
         envelope = event_pb2.Envelope(
             namespace=namespaces.current(), topic=topic, event=typeurl.pack(event)
         )
-        envelope.timestamp.GetCurrentTime()
+        if at is None:
+            envelope.timestamp.GetCurrentTime()
+        else:
+            envelope.timestamp.CopyFrom(at)
         self.forward(envelope)
 
     def forward(self, envelope: event_pb2.Envelope) -> None:

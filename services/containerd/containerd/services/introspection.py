@@ -106,6 +106,11 @@ def _plugins(root: str, services: Sequence[str]) -> Iterator[pb.Plugin]:
         requires=["io.containerd.metadata.v1", "io.containerd.event.v1"],
         platforms=[_PLATFORM],
     )
+    yield pb.Plugin(
+        type="io.containerd.sandbox.controller.v1",
+        id="shim",
+        requires=["io.containerd.shim.v1", "io.containerd.event.v1"],
+    )
     yield pb.Plugin(type="io.containerd.streaming.v1", id="manager")
     yield pb.Plugin(
         type="io.containerd.transfer.v1", id="local", requires=["io.containerd.metadata.v1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -10,19 +11,31 @@ from google.protobuf.empty_pb2 import Empty
 from containerd.filters.match import Filter
 from containerd.services.records import Records
 from containerd.tasks.manager import TaskManager
-from wire.errors import EngineError, InvalidArgument, NotImplementedYet
+from containerd.tasks.sandboxes import SandboxManager
+from containerd.tasks.shim_process import Shim
+from wire.errors import EngineError, InvalidArgument, NotFound, NotImplementedYet
 from wire.gen.containerd.services.containers.v1 import containers_pb2
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2 as pb
 from wire.gen.containerd.types import metrics_pb2
 from wire.gen.shim.task.v2 import shim_pb2 as shim
 
+logger = logging.getLogger(__name__)
+
 
 class TasksService:
     """Tasks of the current namespace."""
 
-    def __init__(self, manager: TaskManager, containers: Records) -> None:
+    def __init__(
+        self,
+        manager: TaskManager,
+        containers: Records,
+        sandboxes: SandboxManager,
+        sandbox_records: Records,
+    ) -> None:
         self._manager = manager
         self._containers = containers
+        self._sandboxes = sandboxes
+        self._sandbox_records = sandbox_records
 
     async def create(self, request: pb.CreateTaskRequest, _context: Any) -> pb.CreateTaskResponse:
         """Create a task of a container."""
@@ -47,8 +60,38 @@ class TasksService:
             runtime=request.runtime_path or container.runtime.name,
             spec=container.spec.value,
             request=create,
+            shim=await self._host(container.sandbox, request),
         )
         return pb.CreateTaskResponse(container_id=container.id, pid=pid)
+
+    async def _host(self, sandbox: str, request: pb.CreateTaskRequest) -> Shim | None:
+        """The shim that runs already and is to have the task: that of the container's sandbox, or one that is named."""
+        address, version = request.task_api_address, request.task_api_version
+        if not sandbox:
+            if address:
+                raise InvalidArgument(
+                    f"task_api_address {address}: the container is in no sandbox: invalid argument"
+                )
+            return None
+        try:
+            await self._sandbox_records.get(sandbox)
+        except NotFound:
+            # As the original: of a client whose sandboxes are containers, whose group the spec names.
+            logger.warning("sandbox not found", extra={"sandbox": sandbox})
+            return None
+        if not address:
+            return self._sandboxes.shim(sandbox)
+        protocol, plus, where = address.partition("+")
+        if not plus:
+            raise InvalidArgument(
+                "the scheme of sandbox address should be in the form of <protocol>+<unix|vsock|tcp>,"
+                " i.e. ttrpc+unix or grpc+vsock: invalid argument"
+            )
+        if protocol != "ttrpc" or not where.startswith("unix://"):
+            raise NotImplementedYet(f"task_api_address {address} is not implemented")
+        if version not in {0, 2, 3}:
+            raise NotImplementedYet(f"task_api_version {version} is not implemented")
+        return Shim(address=where.removeprefix("unix://"), version=version or 3)
 
     async def start(self, request: pb.StartRequest, _context: Any) -> pb.StartResponse:
         """Start a task or an exec."""

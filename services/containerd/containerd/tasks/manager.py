@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from containerd.events.exchange import Exchange
-from containerd.tasks.shim_process import Shim, ShimStarter
+from containerd.tasks.shim_process import Shim, ShimStarter, shut_down
 from containerd.tasks.task import Task
 from wire import namespaces
 from wire.errors import (
@@ -68,8 +68,12 @@ class TaskManager:
         runtime: str,
         spec: bytes,
         request: shim_pb2.CreateTaskRequest,
+        shim: Shim | None = None,
     ) -> int:
-        """Make a bundle, start a shim and create the container in it; the pid. Leaves nothing after a failure."""
+        """Make a bundle, start a shim and create the container in it; the pid. Leaves nothing after a failure.
+
+        With ``shim``, that of the container's sandbox, none is started.
+        """
         namespace = namespaces.current()
         key = (namespace, container_id)
         if key in self._tasks or key in self._creating:
@@ -77,7 +81,7 @@ class TaskManager:
         self._creating[key] = asyncio.get_running_loop().create_future()
         # A caller that dies must not tear a creation in two: it is finished, and found by whoever asks next.
         return await self._undisturbed(
-            self._create(key, runtime=runtime, spec=spec, request=request)
+            self._create(key, runtime=runtime, spec=spec, request=request, shim=shim)
         )
 
     async def _create(
@@ -87,14 +91,18 @@ class TaskManager:
         runtime: str,
         spec: bytes,
         request: shim_pb2.CreateTaskRequest,
+        shim: Shim | None,
     ) -> int:
         namespace, container_id = key
         task = Task(namespace, container_id, os.path.join(self._root, namespace, container_id))
-        shim: Shim | None = None
         try:
             self._make_bundle(task.bundle, spec)
             options = request.options.SerializeToString() if request.HasField("options") else b""
-            shim = await self._starter.start(runtime, namespace, container_id, task.bundle, options)
+            if shim is None:
+                start = self._starter.start
+                shim = await start(runtime, namespace, container_id, task.bundle, options)
+            else:
+                self._starter.join(task.bundle, shim)
             await self._connect(task, shim)
             request.bundle = task.bundle
             response = await task.call("Create", request, shim_pb2.CreateTaskResponse)
@@ -317,22 +325,13 @@ class TaskManager:
         )
         event.exited_at.CopyFrom(record.exited_at)
         with namespaces.bind(task.namespace):
-            self._exchange.publish("/tasks/exit", event)
+            self._exchange.publish("/tasks/exit", event, at=record.exited_at)
 
     async def _discard(self, task: Task, *, clean: bool) -> None:
         """End the shim and remove the bundle; with ``clean`` the container, too, as a dead shim's delete does."""
         client, task.client = task.client, None
         if client is not None:
-            with contextlib.suppress(EngineError):
-                await client.call(
-                    f"containerd.task.v{task.version}.Task",
-                    "Shutdown",
-                    shim_pb2.ShutdownRequest(id=task.container_id, now=True),
-                    shim_pb2.WaitResponse,
-                    timeout=_PATIENCE,
-                    metadata={namespaces.TTRPC_HEADER: task.namespace},
-                )
-            client.close()
+            await shut_down(client, task.version, task.namespace, task.container_id)
         if clean and os.path.isdir(task.bundle):
             await self._starter.clean(task.namespace, task.container_id, task.bundle)
         self._starter.forget(task.bundle)

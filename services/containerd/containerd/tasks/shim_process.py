@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from google.protobuf import any_pb2
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError
 
 from containerd.linux import cgroups
 from containerd.tasks.shim_log import ShimLog, has_log
+from wire import namespaces
 from wire.addresses import ensure_dir, shim_group, shim_socket, short_dir
 from wire.atomic import write_atomic
 from wire.errors import (
@@ -30,7 +32,9 @@ from wire.errors import (
     Unavailable,
 )
 from wire.gen.containerd.types.introspection_pb2 import RuntimeInfo
+from wire.gen.shim.task.v2 import shim_pb2
 from wire.status import error_for
+from wire.ttrpc.client import Client
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +42,9 @@ OWN_RUNTIME: Final = "io.containerd.dockyard.v1"
 _OWN_PROGRAM: Final = "containerd-shim-dockyard-v1"
 _RUNC_RUNTIME: Final = "io.containerd.runc.v2"
 _RUNC_PROGRAM: Final = "containerd-shim-runc-v2"
-_PROGRAM_FILE: Final = "shim-binary-path"
+PROGRAM_FILE: Final = "shim-binary-path"
 _PATIENCE: Final = 30.0
+_GOODBYE: Final = 5.0
 _MESSAGE: Final = 1 << 16
 # Joins the cgroups whose files come before `--`, then becomes the program behind it.
 _JOIN: Final = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 1; shift; done; shift; exec "$@"'
@@ -48,10 +53,11 @@ _VERSIONS: Final = (2, 3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shim:
-    """Where a shim answers, and which version of the task service it has."""
+    """Where a shim answers, and which version of the task service it has; ``program`` is that of one of others."""
 
     address: str
     version: int
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +125,7 @@ class ShimStarter:
     def program_of(self, bundle: str) -> str:
         """The program of a bundle's shim."""
         try:
-            with open(f"{bundle}/{_PROGRAM_FILE}", encoding="utf-8") as file:
+            with open(f"{bundle}/{PROGRAM_FILE}", encoding="utf-8") as file:
                 return file.read()
         except FileNotFoundError:
             return self.own_program()
@@ -144,8 +150,17 @@ class ShimStarter:
         return await self._exec(program, namespace, container_id, bundle, options)
 
     async def adopt(self, namespace: str, container_id: str, bundle: str) -> Shim:
-        """A shim of ours that goes on with a container whose shim was killed."""
-        return await self._fork(namespace, container_id, bundle)
+        """A shim of ours that goes on with a container whose shim was killed, where that was: others may share it."""
+        path = ""
+        with contextlib.suppress(OSError), open(f"{bundle}/address", encoding="utf-8") as file:
+            path = file.read().strip().removeprefix("unix://")
+        return await self._fork(namespace, container_id, bundle, path)
+
+    def join(self, bundle: str, shim: Shim) -> None:
+        """Note that a container is in a shim that runs already, that of its sandbox."""
+        if shim.program:
+            write_atomic(f"{bundle}/{PROGRAM_FILE}", shim.program.encode(), 0o600, durable=False)
+        _note(bundle, shim)
 
     async def clean(self, namespace: str, container_id: str, bundle: str) -> None:
         """What a dead shim's `delete` does: end the container and take its mounts away."""
@@ -209,15 +224,16 @@ class ShimStarter:
             f'runtime "{runtime}" binary not installed "{runtime}": file does not exist: not found'
         )
 
-    async def _fork(self, namespace: str, container_id: str, bundle: str) -> Shim:
+    async def _fork(self, namespace: str, container_id: str, bundle: str, path: str = "") -> Shim:
         settings = self._settings
         group = shim_group(bundle) or container_id
+        path = path or shim_socket(settings.socket_dir, settings.address, namespace, group)
         request = {
             "namespace": namespace,
             "bundle": bundle,
             "ttrpc_address": settings.ttrpc_address,
             "socket_dir": settings.socket_dir,
-            "socket_path": shim_socket(settings.socket_dir, settings.address, namespace, group),
+            "socket_path": path,
         }
         async with self._lock:
             try:
@@ -272,7 +288,7 @@ class ShimStarter:
         self, program: str, namespace: str, container_id: str, bundle: str, options: bytes
     ) -> Shim:
         """Start a shim by its program, by the standard contract."""
-        write_atomic(f"{bundle}/{_PROGRAM_FILE}", program.encode(), 0o600, durable=False)
+        write_atomic(f"{bundle}/{PROGRAM_FILE}", program.encode(), 0o600, durable=False)
         self._logs[bundle] = ShimLog(bundle)
         command = [*self._command(bundle, namespace, container_id), "start"]
         if self._cgroup_files:
@@ -283,13 +299,30 @@ class ShimStarter:
                 f"failed to start shim: start failed: {done.stderr.decode(errors='replace').strip()}"
             )
         shim = _answer(done.stdout, program)
-        address = f"unix://{shim.address}"
-        document = {"version": shim.version, "address": address, "protocol": "ttrpc"}
-        write_atomic(
-            f"{bundle}/bootstrap.json", json.dumps(document).encode(), 0o644, durable=False
-        )
-        write_atomic(f"{bundle}/address", address.encode(), 0o644, durable=False)
+        _note(bundle, shim)
         return shim
+
+
+def _note(bundle: str, shim: Shim) -> None:
+    """Write into a bundle where its shim is found."""
+    address = f"unix://{shim.address}"
+    document = {"version": shim.version, "address": address, "protocol": "ttrpc"}
+    write_atomic(f"{bundle}/bootstrap.json", json.dumps(document).encode(), 0o644, durable=False)
+    write_atomic(f"{bundle}/address", address.encode(), 0o644, durable=False)
+
+
+async def shut_down(client: Client, version: int, namespace: str, container_id: str) -> None:
+    """Let a shim end, unless it serves others, and close the connection to it."""
+    with contextlib.suppress(EngineError):
+        await client.call(
+            f"containerd.task.v{version}.Task",
+            "Shutdown",
+            shim_pb2.ShutdownRequest(id=container_id, now=True),
+            Empty,
+            timeout=_GOODBYE,
+            metadata={namespaces.TTRPC_HEADER: namespace},
+        )
+    client.close()
 
 
 def _answer(output: bytes, program: str) -> Shim:
@@ -309,7 +342,7 @@ def _answer(output: bytes, program: str) -> Shim:
         raise NotImplementedYet(
             f"shim {program} wants protocol {protocol}, version {version}: not implemented"
         )
-    return Shim(address=text.removeprefix("unix://"), version=version)
+    return Shim(address=text.removeprefix("unix://"), version=version, program=program)
 
 
 async def _run(
