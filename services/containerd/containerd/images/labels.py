@@ -5,9 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 
-from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES, descend
+from containerd.images.walk import descend
 from wire.errors import EngineError, NotFound
-from wire.oci.image import Descriptor, ImageConfig, Index, Manifest, chain_id
+from wire.oci.image import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    ImageConfig,
+    Index,
+    Manifest,
+    chain_id,
+)
 
 CONTENT: str = "containerd.io/gc.ref.content"
 SNAPSHOT: str = "containerd.io/gc.ref.snapshot"

@@ -7,20 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from wire.errors import InvalidArgument, NotFound
-from wire.oci.image import Descriptor, Index, Manifest, Platform
+from wire.oci.image import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, Platform
 
-INDEX_TYPES: Final = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
-MANIFEST_TYPES: Final = frozenset(
-    {
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    }
-)
 _DEEPEST: Final = 8
 _OS: Final = "linux"
 _ARCHITECTURE: Final = "amd64"

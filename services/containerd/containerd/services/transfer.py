@@ -16,10 +16,6 @@ from containerd.gc.collector import Collector
 from containerd.images.labels import tree
 from containerd.images.walk import manifest_of
 from containerd.metadata.leases import LeaseStore
-from containerd.remotes.auth import Credentials
-from containerd.remotes.hosts import find_hosts
-from containerd.remotes.reference import parse
-from containerd.remotes.registry import Registry
 from containerd.services.records import Records
 from containerd.transfer.archives import ArchiveReader, write_archive
 from containerd.transfer.pull import Notice, Puller
@@ -39,6 +35,10 @@ from wire.gen.containerd.types.transfer import (
     registry_pb2,
 )
 from wire.oci.image import Descriptor, ImageConfig, Platform
+from wire.registry.auth import Credentials
+from wire.registry.hosts import find_hosts
+from wire.registry.reference import parse
+from wire.registry.registry import Registry
 
 
 class TransferService:

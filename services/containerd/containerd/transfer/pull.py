@@ -10,12 +10,12 @@ from typing import Final
 from containerd.content.local import ContentStore
 from containerd.content.writer import Writer
 from containerd.images.labels import children
-from containerd.images.walk import INDEX_TYPES, fits, manifests, matches
-from containerd.remotes.registry import Registry
+from containerd.images.walk import fits, manifests, matches
 from containerd.unpack.unpacker import Unpacker
 from wire import leases, namespaces, transfer_limits
 from wire.errors import InvalidArgument, NotFound, Unavailable
-from wire.oci.image import Descriptor, ImageConfig, Index, Manifest, Platform
+from wire.oci.image import INDEX_TYPES, Descriptor, ImageConfig, Index, Manifest, Platform
+from wire.registry.registry import Registry
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from containerd.content.local import ContentStore
-from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES, descend
-from containerd.remotes.registry import Registry
+from containerd.images.walk import descend
 from wire import transfer_limits
 from wire.errors import NotFound
-from wire.oci.image import Descriptor
+from wire.oci.image import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from wire.registry.registry import Registry
 
 _PARALLEL: Final = 3
 _SOURCE: Final = "containerd.io/distribution.source."

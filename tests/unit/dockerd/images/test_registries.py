@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from containerd.remotes.hosts import find_hosts
 from dockerd.images.registries import RegistryHosts, parse_settings
 from wire.errors import InvalidArgument
+from wire.registry.hosts import find_hosts
 
 
 @pytest.mark.parametrize(

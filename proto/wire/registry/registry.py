@@ -14,10 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import BinaryIO, Final, TypeVar
 
-from containerd.images.walk import INDEX_TYPES, MANIFEST_TYPES
-from containerd.remotes.endpoint import Endpoint, FindCredentials
-from containerd.remotes.hosts import Capability, Host
-from containerd.remotes.reference import Reference
 from wire.digest import of as digest_of
 from wire.errors import (
     DataLoss,
@@ -28,7 +24,10 @@ from wire.errors import (
     Unauthenticated,
     Unavailable,
 )
-from wire.oci.image import Descriptor
+from wire.oci.image import INDEX_TYPES, MANIFEST_TYPES, Descriptor
+from wire.registry.endpoint import Endpoint, FindCredentials
+from wire.registry.hosts import Capability, Host
+from wire.registry.reference import Reference
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import BinaryIO, Final
 
-from containerd.remotes.auth import Credentials, authorize
-from containerd.remotes.hosts import Host
 from wire.errors import InvalidArgument, PermissionDenied, Unavailable
+from wire.registry.auth import Credentials, authorize
+from wire.registry.hosts import Host
 
 logger = logging.getLogger(__name__)
 

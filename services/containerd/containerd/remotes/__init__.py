@@ -1,1 +1,0 @@
-"""Registries: the distribution specification, client side."""
