@@ -177,6 +177,9 @@ down: ## Stop the daemons; containers go on
 clean: ## Remove the stack: containers, daemons, data
 	$(BIN)/dockyard clean $(if $(ROOT),--root "$(ROOT)")
 
+test-docker-py: bench-deps bin ## docker-py's own integration tests, of 6.1.3 and 5.0.3, on ours and on Debian's Docker; needs root
+	$(PY) -m tests.docker_py
+
 bench-runtime: deps setup runtime-build ## The runtime beside Debian's runc and crun, writes BENCHMARKS.md; needs root
 	@missing=(); for each in runc crun; do command -v "$$each" >/dev/null || missing+=("$$each"); done; \
 	command -v busybox >/dev/null || missing+=(busybox-static); \

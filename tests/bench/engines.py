@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -31,8 +32,10 @@ class Engine(ABC):
     It is searched in "PARENT'S COMMAND LINE > COMMAND LINE": a forked process has the same words as its parent.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, settings: Mapping[str, Any] | None = None) -> None:
+        """``settings`` is what the engine's daemon.json says."""
         self.root = root
+        self.settings = dict(settings or {})
         self.cli = DockerCli(f"unix://{self.socket}", str(self.work / "client"))
         self.http = HttpClient(str(self.socket))
 
@@ -120,6 +123,8 @@ class Dockyard(Engine):
     }
 
     def start(self) -> None:
+        self.root.mkdir()
+        (self.root / "daemon.json").write_text(json.dumps(self.settings))
         self._dockyard("up")
 
     def stop(self) -> None:
@@ -164,8 +169,8 @@ class DebianDocker(Engine):
         r"> /usr/s?bin/docker-proxy": "docker-proxy",
     }
 
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
+    def __init__(self, root: Path, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(root, settings)
         self._daemons: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -180,7 +185,7 @@ class DebianDocker(Engine):
         )
         _await_socket(address)
         configuration = self.root / "daemon.json"
-        configuration.write_text("{}")
+        configuration.write_text(json.dumps(self.settings))
         self._spawn(
             *("/usr/sbin/dockerd", "--config-file", configuration, "--containerd", address),
             *("--data-root", self.root / "docker", "--exec-root", self.root / "run/docker"),
