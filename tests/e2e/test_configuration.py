@@ -210,6 +210,39 @@ def test_least_version_and_experimental(daemon: Dockerd) -> None:
     assert daemon.docker("version", "-f", "{{.Server.Experimental}}") == "true"
 
 
+def test_requests_are_finished_and_streams_are_not_waited_for(daemon: Dockerd) -> None:
+    daemon.start()
+    deaf = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    daemon.docker("run", "-d", "--name", "deaf", BUSYBOX, "sh", "-c", deaf)
+    with daemon.popen("logs", "-f", "deaf", stdout=subprocess.PIPE) as logs:
+        assert logs.stdout is not None
+        assert logs.stdout.readline() == b"ready\n"
+        with daemon.popen("stop", "-t", "2", "deaf", stdout=subprocess.PIPE) as stopping:
+            wait_until(lambda: _signalled(daemon, "deaf"), what="the signal")
+            assert daemon.stop() == 0
+            out, _ = stopping.communicate(timeout=20)
+            assert (stopping.returncode, out) == (0, b"deaf\n")
+        logs.wait(20)
+    daemon.start()
+    assert daemon.inspect("deaf")["State"]["ExitCode"] == 137
+
+
+def test_patience_has_an_end(daemon: Dockerd) -> None:
+    daemon.configure(shutdown_timeout=1)
+    daemon.start()
+    daemon.docker("run", "-d", "--name", "deafer", BUSYBOX, "sh", "-c", "trap '' TERM; sleep 600")
+    with daemon.popen("stop", "-t", "60", "deafer", stderr=subprocess.PIPE) as stopping:
+        wait_until(lambda: _signalled(daemon, "deafer"), what="the signal")
+        daemon.stop()
+        assert stopping.wait(20) == 1
+    assert "requests under way are given up" in daemon.log
+
+
+def _signalled(daemon: Dockerd, name: str) -> bool:
+    query = f'since=1&until={time.time()}&filters={{"event":["kill"],"container":["{name}"]}}'
+    return bool(daemon.request("GET", f"/events?{query}")[1])
+
+
 def test_pidfile(daemon: Dockerd) -> None:
     daemon.start()
     assert daemon.process is not None

@@ -10,6 +10,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import uvloop
 
+from dockerd.api import tls
 from dockerd.configuration import command_line
 from dockerd.configuration.load import load
 from dockerd.system.information import VERSION
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(f"Docker version {VERSION}, build dockyard\n")
             return 0
         config = load(line, os.environ)
+        secured = tls.context(config.tls) if config.tls else None
     except EngineError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     telemetry.configure("dockerd", config.verbosity, config.log_format)
     try:
-        uvloop.run(serve(line, config))
+        uvloop.run(serve(line, config, secured))
     except (EngineError, OSError) as error:
         sys.stderr.write(f"failed to start daemon: {error}\n")
         return 1

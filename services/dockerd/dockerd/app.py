@@ -26,6 +26,7 @@ from dockerd.api.routes import (
     system,
     volumes,
 )
+from dockerd.api.underway import UnderWay, UnderWayMiddleware
 from dockerd.config import Config
 from wire.errors import EngineError
 
@@ -40,7 +41,7 @@ _ROUTES = (
 )  # fmt: skip
 
 
-def create(services: Services, config: Config) -> FastAPI:
+def create(services: Services, config: Config, requests: UnderWay) -> FastAPI:
     """The application over the services."""
     app = FastAPI(title="Docker Engine API", version="1.51", redirect_slashes=False)
     app.state.services = services
@@ -53,6 +54,7 @@ def create(services: Services, config: Config) -> FastAPI:
         )
     for module in _ROUTES:
         app.include_router(module.router)
+    app.add_middleware(UnderWayMiddleware, requests)
     app.add_middleware(
         VersionMiddleware, config.minimum_api_version, experimental=config.experimental
     )

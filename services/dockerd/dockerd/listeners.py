@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,6 +19,20 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 4096
 _DEFAULT_PORT: Final = 2375
+_OPEN: Final = (
+    (
+        "Binding to IP address without --tlsverify is insecure and gives root access on this machine to everyone who has"
+        " access to your network."
+    ),
+    "Binding to an IP address, even on localhost, can also give access to scripts run in a browser. Be safe out there!",
+)
+_WIDE_OPEN: Final = (
+    (
+        "Please consider generating tls certificates with client validation to prevent exposing unauthenticated root"
+        " access to your network"
+    ),
+    "You can override this by explicitly specifying '--tls=false' or '--tlsverify=false'",
+)
 
 
 def listening(given: Iterable[int]) -> list[int]:
@@ -48,6 +63,7 @@ def opened(config: Config, inherited: list[int]) -> list[socket.socket]:
             case "unix":
                 found.append(_unix(rest or DEFAULT_SOCKET, config.group))
             case "tcp":
+                _warn(host, rest, config)
                 found.append(_tcp(host, rest))
             case _:
                 raise InvalidArgument(f"-H: invalid bind address format: {host}")
@@ -71,6 +87,22 @@ def _activated(which: str, inherited: list[int]) -> list[int]:
     return [int(which)]
 
 
+def _warn(host: str, rest: str, config: Config) -> None:
+    """Say in the original's words what a listener without verified clients means. It waits for nobody to read that."""
+    if config.tls is not None and config.tls.verify:
+        return
+    for words in _OPEN if config.open_on_purpose or _is_loopback(rest) else (*_OPEN, *_WIDE_OPEN):
+        logger.warning(words, extra={"host": host})
+
+
+def _is_loopback(rest: str) -> bool:
+    name = urlsplit(f"//{rest}").hostname or ""
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def _tcp(host: str, rest: str) -> socket.socket:
     try:
         parts = urlsplit(f"//{rest}")
@@ -79,9 +111,6 @@ def _tcp(host: str, rest: str) -> socket.socket:
         raise InvalidArgument(f"-H: invalid bind address format: {host}") from None
     if parts.path or parts.query or parts.username:
         raise InvalidArgument(f"-H: invalid bind address format: {host}")
-    logger.warning(
-        "API listens on TCP without TLS: whoever reaches it is root", extra={"host": host}
-    )
     name = parts.hostname or "127.0.0.1"
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
     return socket.create_server((name, port), family=family, backlog=_BACKLOG)

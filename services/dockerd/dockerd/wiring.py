@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import signal
+import ssl
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from typing import Final
 from dockerd import app, listeners, pidfile
 from dockerd.api.deps import Services
 from dockerd.api.server import Server
+from dockerd.api.underway import UnderWay
 from dockerd.config import Config, LiveConfig
 from dockerd.configuration.command_line import CommandLine
 from dockerd.configuration.validation import seccomp_profile
@@ -92,14 +94,19 @@ _PORT_PREFIX: Final = "port-"
 _CONTAINERD_PAUSE: Final = 0.2
 
 
-async def serve(line: CommandLine, config: Config) -> None:
+async def serve(line: CommandLine, config: Config, secured: ssl.SSLContext | None) -> None:
     """Run until SIGTERM or SIGINT; containers go on. ``line`` is read again with each SIGHUP."""
     for directory in (config.data_root, config.exec_root):
         os.makedirs(directory, mode=0o711, exist_ok=True)
-    stop = asyncio.Event()
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        # Who asks twice does not want to wait.
+        (hurry if stop.is_set() else stop).set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, signalled)
     stacks.dump_on_signal(loop)
     kept = FdStore()
     given = inherited()
@@ -116,26 +123,39 @@ async def serve(line: CommandLine, config: Config) -> None:
         stack.push_async_callback(networks.close)
         live = LiveConfig(config)
         daemon = _assemble(live, line, containerd, networks, kept, stack)
+        requests = UnderWay()
         server = Server(
-            app.create(daemon.services, config),
+            app.create(daemon.services, config, requests),
             listeners.opened(config, listeners.listening(fd for _, fd in given)),
+            requests=requests,
+            secured=secured,
             access_log=config.debug,
         )
         # Before anybody asks for anything, so that a start finds the clients that wait for it.
         daemon.waits.resume_all(given)
         daemon.attacher.resume_all(given)
         await server.begin()
-        stack.push_async_callback(server.end)
         reconciling = loop.create_task(_reconcile(daemon, networks))
         # Without it the daemon would answer and know nothing: better a fresh start under the supervisor.
         reconciling.add_done_callback(lambda _: stop.set())
         stack.push_async_callback(_cancelled, reconciling)
+        # First, while the ends of containers are still heard of: requests wait for them.
+        stack.push_async_callback(_end, server, live, hurry)
         # What is alive now lives for ever: the collector need not look at it again and again.
         gc.freeze()
         loop.add_signal_handler(signal.SIGHUP, daemon.reloader.begin)
         kept.ready()
         logger.info("serving", extra={"hosts": ",".join(config.hosts)})
         await stop.wait()
+
+
+async def _end(server: Server, config: LiveConfig, hurry: asyncio.Event) -> None:
+    ending = asyncio.ensure_future(server.end(config.current.shutdown_timeout))
+    hurrying = asyncio.ensure_future(hurry.wait())
+    await asyncio.wait((ending, hurrying), return_when=asyncio.FIRST_COMPLETED)
+    for each in (ending, hurrying):
+        each.cancel()
+    await asyncio.gather(ending, hurrying, return_exceptions=True)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from dockerd.api.tls import SecureTransport
+
 EXTENSION: Final = "dockyard.hijack"
 _UPGRADE: Final = re.compile(rb"(?im)^upgrade:")
 _LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
@@ -118,14 +120,17 @@ class HijackProtocol(HttpToolsProtocol):
         cycle.on_response = _nothing
         self._unset_keepalive_if_required()
         self.taken = True
+        early = bytes(self._early)
+        self._early.clear()
+        if isinstance(self.transport, SecureTransport):
+            self.connections.discard(self)
+            return self.transport.lend(head), early
         self.transport.pause_reading()
         descriptor = os.dup(self.transport.get_extra_info("socket").fileno())
         os.set_blocking(descriptor, False)
         view = memoryview(head)
         while view:
             view = view[os.write(descriptor, view) :]
-        early = bytes(self._early)
-        self._early.clear()
         # Only our descriptor is closed: the connection lives on in its duplicate.
         asyncio.get_running_loop().call_soon(self.transport.abort)
         return descriptor, early

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
+import ssl
 
 import uvicorn
 from fastapi import FastAPI
 
 from dockerd.api.hijack import HijackProtocol
+from dockerd.api.tls import SecureProtocol
+from dockerd.api.underway import UnderWay
+
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
     """Serves an application for as long as its owner wants."""
 
-    def __init__(self, app: FastAPI, listeners: list[socket.socket], *, access_log: bool) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        listeners: list[socket.socket],
+        *,
+        requests: UnderWay,
+        secured: ssl.SSLContext | None,
+        access_log: bool,
+    ) -> None:
+        """``secured`` is for every listener of TCP."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -30,6 +45,8 @@ class Server(uvicorn.Server):
             )
         )
         self._listeners = listeners
+        self._secured = secured
+        self._requests = requests
 
     async def begin(self) -> None:
         """Listen."""
@@ -37,14 +54,30 @@ class Server(uvicorn.Server):
         self.lifespan = self.config.lifespan_class(self.config)
         loop = asyncio.get_running_loop()
 
-        def protocol() -> asyncio.Protocol:
+        secured = self._secured
+
+        def plain() -> asyncio.Protocol:
             return HijackProtocol(config=self.config, server_state=self.server_state, app_state={})
 
-        self.servers = [await loop.create_server(protocol, sock=each) for each in self._listeners]
+        def tls() -> asyncio.Protocol:
+            assert secured is not None
+            return SecureProtocol(secured, plain)
 
-    async def end(self) -> None:
-        """Stop listening and let go of the connections; the supervisor keeps the listeners."""
+        self.servers = [
+            await loop.create_server(
+                plain if secured is None or each.family == socket.AF_UNIX else tls, sock=each
+            )
+            for each in self._listeners
+        ]
+
+    async def end(self, patience: int) -> None:
+        """Stop listening, and wait so many seconds, negative for ever, for what is not answered yet.
+
+        The supervisor keeps the listeners: who connects now waits for the next daemon.
+        """
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
+        if not await self._requests.finish(None if patience < 0 else patience):
+            logger.error("requests under way are given up", extra={"seconds": patience})
