@@ -61,11 +61,15 @@ def test_defaults_of_containers(daemon: Dockerd, tmp_path: Path) -> None:
         default_runtime="talkative",
         mtu=1399,
         labels=["rack=7"],
+        ipv6=True,
+        bip6="fd00:96::1/64",
+        fixed_cidr_v6="fd00:96::100/120",
     )
     daemon.start()
     script = (
         "ulimit -n; ulimit -Hn; grep NoNewPrivs /proc/self/status; df -k /dev/shm | tail -n 1; cat /proc/1/comm;"
-        "cat /etc/resolv.conf; grep gateway /etc/hosts; hostname x; cat /sys/class/net/eth0/mtu"
+        "cat /etc/resolv.conf; grep gateway /etc/hosts; hostname x;"
+        "ip -6 addr show dev eth0; ip -6 route; cat /sys/class/net/eth0/mtu"
     )
     words = ["--name", "configured", "--cap-add", "SYS_ADMIN", "--add-host", "gate:host-gateway"]
     out = daemon.call(
@@ -78,6 +82,8 @@ def test_defaults_of_containers(daemon: Dockerd, tmp_path: Path) -> None:
     assert {"nameserver 10.11.12.13", "search example.test", "options ndots:3"} <= set(lines)
     assert "10.14.15.16\tgateway" in lines
     assert lines[-2] == "1399"
+    assert "inet6 fd00:96::100/64" in out.out
+    assert "default via fd00:96::1" in out.out
     assert "hostname" in out.err, "the default profile was not applied"
     host = daemon.inspect("configured")["HostConfig"]
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}}

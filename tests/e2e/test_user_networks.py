@@ -181,6 +181,31 @@ def test_subnet_and_static_addresses(stack: Stack) -> None:
     assert "user configured subnets" in stack.fails(*own, code=125)
 
 
+def test_ipv6_network(stack: Stack) -> None:
+    """Addresses, names and ports of IPv6, by the CLI's own flags."""
+    stack.docker("network", "create", "--ipv6", "--subnet", "fd00:97::/64", "six")
+    one = server(stack, "one", "--network", "six", "--ip6", "fd00:97::77", "-p", "80")
+    server(stack, "two", "--network", "six")
+    found = stack.inspect("one")["NetworkSettings"]["Networks"]["six"]
+    assert (found["GlobalIPv6Address"], found["GlobalIPv6PrefixLen"]) == ("fd00:97::77", 64)
+    assert found["IPv6Gateway"] == "fd00:97::1"
+    assert found["IPAMConfig"] == {"IPv6Address": "fd00:97::77"}
+    for name in ("one", "[fd00:97::77]"):
+        assert fetch(stack, "two", f"http://{name}/hostname") == one[:12]
+    listed = stack.docker("exec", "two", "nslookup", "-type=aaaa", "one")
+    assert "fd00:97::77" in listed
+    assert address(stack, "one", "six") not in listed
+    assert "name = one.six" in stack.docker("exec", "two", "nslookup", "fd00:97::77")
+    four, six = stack.docker("port", "one", "80").splitlines()
+    assert six == "[::]:" + four.rpartition(":")[2]
+    assert fetch(stack, "two", f"http://[fd00:97::1]:{six.rpartition(':')[2]}/hostname") == one[:12]
+    _, network = stack.request("GET", "/networks/six")
+    assert network["EnableIPv6"] is True
+    assert network["Containers"][one]["IPv6Address"] == "fd00:97::77/64"
+    assert [each["Subnet"] for each in network["IPAM"]["Config"]][1] == "fd00:97::/64"
+    assert "::1\tlocalhost" in stack.docker("exec", "one", "cat", "/etc/hosts")
+
+
 def test_connect_gives_names_and_a_route(stack: Stack) -> None:
     stack.docker("network", "create", "late")
     server(stack, "early", "--network", "late")
@@ -265,12 +290,22 @@ def test_names_survive_the_daemon_and_the_resolver(stack: Stack) -> None:
         ({"Name": "xx", "Driver": "host"}, 403, 'only one instance of "host" network is allowed'),
         ({"Name": "xx", "Driver": "macvlan"}, 501, "network driver macvlan is not implemented yet"),
         ({"Name": "xx", "Driver": "foo"}, 404, "could not find plugin foo in v1 plugin registry: plugin not found"),
-        ({"Name": "xx", "EnableIPv6": True}, 501, "EnableIPv6"),
+        ({"Name": "xx", "EnableIPv4": False}, 400, "IPv4 or IPv6 must be enabled"),
+        ({"Name": "xx", "EnableIPv6": True, "IPAM": {"Config": [{"Subnet": "fd00::/64", "Gateway": "10.1.0.1"}]}}, 400,
+         "invalid gateway 10.1.0.1: parent subnet is an IPv6 block"),
+        ({"Name": "xx", "EnableIPv6": True, "IPAM": {"Config": [{"Subnet": "fe80::/63"}]}}, 400,
+         "'fe80::/63' clashes with the Link-Local prefix 'fe80::/64'"),
+        ({"Name": "xx", "IPAM": {"Config": [{"Subnet": "10.1.0.0/24"}, {"Subnet": "10.2.0.0/24"}]}}, 403,
+         "bridge driver doesn't support multiple subnets"),
+        ({"Name": "xx", "Options": {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}}, 400,
+         "gateway mode 'isolated' can only be used for an internal network"),
+        ({"Name": "xx", "Options": {"com.docker.network.bridge.gateway_mode_ipv6": "other"}}, 400,
+         "failed to parse com.docker.network.bridge.gateway_mode_ipv6 value: other (unknown gateway mode other)"),
         ({"Name": "xx", "IPAM": {"Config": [{"Subnet": "10.1.0.0/99"}]}}, 400, "invalid CIDR block notation"),
         ({"Name": "xx", "IPAM": {"Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.2.0.1"}]}}, 400,
-         "invalid gateway 10.2.0.1: parent subnet is 10.1.0.0/24"),
+         "invalid gateway 10.2.0.1: parent subnet 10.1.0.0/24 doesn't contain this address"),
         ({"Name": "xx", "IPAM": {"Config": [{"Subnet": "10.1.0.0/24", "IPRange": "10.2.0.0/25"}]}}, 400,
-         "invalid ip-range 10.2.0.0/25"),
+         "invalid ip-range 10.2.0.0/25: parent subnet 10.1.0.0/24 doesn't contain ip-range"),
         ({"Name": "xx", "Options": {"com.docker.network.bridge.enable_icc": "maybe"}}, 400, "invalid syntax"),
         ({"Name": "xx", "Options": {"com.docker.network.bridge.foo": "1"}}, 501, "com.docker.network.bridge.foo"),
         ({"Name": "xx", "Labels": ["a"]}, 400, "cannot unmarshal array into Go struct field CreateRequest.Labels"),
@@ -281,6 +316,28 @@ def test_bad_networks_are_refused(
 ) -> None:
     found, answer = stack.request("POST", "/networks/create", document)
     assert (found, message in answer["message"]) == (status, True), answer
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"IPAMConfig": {"IPv6Address": "10.0.0.1"}}, "invalid IPv6 address: 10.0.0.1"),
+        ({"IPAMConfig": {"IPv4Address": "nonsense"}}, "invalid IPv4 address: nonsense"),
+        ({"IPAMConfig": {"LinkLocalIPs": ["0.0.0.0"]}}, "invalid link-local IP address: 0.0.0.0"),
+        ({"IPAMConfig": {"IPv6Address": 7}}, "EndpointIPAMConfig.IPv6Address"),
+        ({"DriverOpts": {"com.example.thing": "1"}}, "driver option com.example.thing is not supported"),
+        ({"DriverOpts": {"com.docker.network.endpoint.ifname": "a/b"}}, "invalid interface name 'a/b'"),
+        ({"DriverOpts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.eth0.rp_filter=1"}},
+         "unrecognised network interface sysctl 'net.ipv4.conf.eth0.rp_filter=1'"),
+        ({"DriverOpts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.IFNAME./../../../../kernel/core_pattern=x"}},
+         "unrecognised network interface sysctl"),
+    ],
+)  # fmt: skip
+def test_bad_endpoints_are_refused(stack: Stack, settings: dict[str, Any], message: str) -> None:
+    stack.docker("network", "create", "ends")
+    body = {"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"ends": settings}}}
+    found, answer = stack.request("POST", "/containers/create", body)
+    assert (found, message in answer["message"]) == (400, True), answer
 
 
 def test_overlapping_and_doubled_networks(stack: Stack) -> None:

@@ -66,6 +66,9 @@ class Config:
     bridge: str = "docker0"
     bip: str | None = None
     fixed_cidr: str | None = None
+    ipv6: bool = False
+    bip6: str | None = None
+    fixed_cidr_v6: str | None = None
     mtu: int = 1500
     default_host_ip: str = "0.0.0.0"  # noqa: S104 - published ports are for everybody, as in Docker
     icc: bool = True
@@ -76,6 +79,7 @@ class Config:
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     host_gateway: str | None = None
+    """One address, or one of each IP version with a comma between."""
     address_pools: tuple[tuple[str, int], ...] = ()
     """Base networks and the prefix lengths of the subnets cut from them; empty for Docker's own."""
     network_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -199,6 +199,9 @@ def _networks(config: Config, kept: FdStore) -> NetworkController:
         bridge=config.bridge,
         bip=config.bip,
         fixed_cidr=config.fixed_cidr,
+        ipv6=config.ipv6,
+        bip6=config.bip6,
+        fixed_cidr_v6=config.fixed_cidr_v6,
         mtu=config.mtu,
         enable_icc=config.icc,
         enable_ip_masquerade=config.ip_masq,
@@ -210,6 +213,7 @@ def _networks(config: Config, kept: FdStore) -> NetworkController:
         dns_options=config.dns_options,
         host_gateway=config.host_gateway,
         address_pools=config.address_pools,
+        engine_id=_daemon_id(config.data_root),
     )
     return NetworkController(settings, on_reserve=kept.hold, on_release=kept.drop)
 

@@ -148,6 +148,9 @@ def _config(found: Mapping[str, Any]) -> Config:
         bridge=found["bridge"] or _BRIDGE,
         bip=found["bip"] or None,
         fixed_cidr=found["fixed-cidr"] or None,
+        ipv6=found["ipv6"],
+        bip6=found["bip6"] or None,
+        fixed_cidr_v6=found["fixed-cidr-v6"] or None,
         mtu=found["mtu"] or 1500,
         default_host_ip=found["ip"],
         icc=found["icc"],
@@ -157,7 +160,7 @@ def _config(found: Mapping[str, Any]) -> Config:
         dns=found["dns"],
         dns_options=found["dns-opts"],
         dns_search=found["dns-search"],
-        host_gateway=next(iter(found["host-gateway-ips"]), None),
+        host_gateway=",".join(found["host-gateway-ips"]) or None,
         address_pools=found["default-address-pools"],
         network_options=found["default-network-opts"],
         runtimes={

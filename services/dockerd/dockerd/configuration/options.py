@@ -60,7 +60,6 @@ def _option(key: str, kind: Kind, default: Any, help_text: str = "", **more: Any
 
 _LATER: Final = "it is not built yet"
 _SWARM: Final = "there is no Swarm"
-_IPV6: Final = "the default bridge has IPv4 alone"
 _NETFILTER: Final = "networks are not built without a firewall"
 _ALWAYS: Final = "containers outlive the daemon in any case"
 
@@ -71,7 +70,7 @@ OPTIONS: Final = (
     _option("api-cors-header", Kind.TEXT, "", hidden=True),
     _option("authorization-plugins", Kind.LIST, (), "Authorization plugins to load", flag="authorization-plugin", refused=_LATER),
     _option("bip", Kind.TEXT, "", "IPv4 address for the default bridge"),
-    _option("bip6", Kind.TEXT, "", "IPv6 address for the default bridge", refused=_IPV6),
+    _option("bip6", Kind.TEXT, "", "IPv6 address for the default bridge"),
     _option("bridge", Kind.TEXT, "", "Attach containers to a network bridge", short="b"),
     _option("builder", Kind.OBJECT, {}, flag="", refused="there is no builder"),
     _option("cdi-spec-dirs", Kind.LIST, (), "CDI specification directories to use", flag="cdi-spec-dir",
@@ -95,7 +94,8 @@ OPTIONS: Final = (
     _option("default-cgroupns-mode", Kind.TEXT, "", 'Default mode for containers cgroup namespace ("host" | "private")'),
     _option("default-gateway", Kind.TEXT, "", "Default gateway IPv4 address for the default bridge network",
             refused="the gateway of the default bridge is its own address"),
-    _option("default-gateway-v6", Kind.TEXT, "", "Default gateway IPv6 address for the default bridge network", refused=_IPV6),
+    _option("default-gateway-v6", Kind.TEXT, "", "Default gateway IPv6 address for the default bridge network",
+            refused="the gateway of the default bridge is its own address"),
     _option("default-ipc-mode", Kind.TEXT, "private", 'Default mode for containers ipc ("shareable" | "private")'),
     _option("default-network-opts", Kind.NESTED, {}, "Default network options", flag="default-network-opt"),
     _option("default-runtime", Kind.TEXT, DEFAULT_RUNTIME, "Default OCI runtime for containers"),
@@ -110,7 +110,7 @@ OPTIONS: Final = (
     _option("experimental", Kind.BOOLEAN, False, "Enable experimental features"),
     _option("features", Kind.SWITCHES, {}, "Enable feature in the daemon", flag="feature"),
     _option("fixed-cidr", Kind.TEXT, "", "IPv4 subnet for the default bridge network"),
-    _option("fixed-cidr-v6", Kind.TEXT, "", "IPv6 subnet for the default bridge network", refused=_IPV6),
+    _option("fixed-cidr-v6", Kind.TEXT, "", "IPv6 subnet for the default bridge network"),
     _option("group", Kind.TEXT, "docker", "Group for the unix socket", short="G"),
     _option("host-gateway-ip", Kind.TEXT, "", flag="", hidden=True),
     _option("host-gateway-ips", Kind.LIST, (), "IP addresses that the special 'host-gateway' string in --add-host resolves to",
@@ -129,7 +129,7 @@ OPTIONS: Final = (
     _option("ip-masq", Kind.BOOLEAN, True, "Enable IP masquerading for the default bridge network"),
     _option("ip6tables", Kind.BOOLEAN, True, "Enable addition of ip6tables rules", refused=_NETFILTER),
     _option("iptables", Kind.BOOLEAN, True, "Enable addition of iptables rules", refused=_NETFILTER),
-    _option("ipv6", Kind.BOOLEAN, False, "Enable IPv6 networking for the default bridge network", refused=_IPV6),
+    _option("ipv6", Kind.BOOLEAN, False, "Enable IPv6 networking for the default bridge network"),
     _option("labels", Kind.LIST, (), "Set key=value labels to the daemon", flag="label"),
     _option("live-restore", Kind.BOOLEAN, True, "Enable live restore of docker when containers are still running",
             refused=_ALWAYS),

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import (
+    IPv4Interface,
+    IPv4Network,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+)
 from typing import Any, Final
 
 from dockerd.api_version import MAXIMUM, MINIMUM
@@ -145,12 +151,19 @@ def seccomp_profile(name: str) -> str:
 def _check_addresses(found: Mapping[str, Any]) -> None:
     for text in (*found["dns"], *found["host-gateway-ips"], found["ip"]):
         _parsed("IP address is not correctly formatted", text, ip_address)
-    if len(found["host-gateway-ips"]) > 1:
-        raise InvalidArgument("only one IPv4 and no IPv6 host gateway IP address can be specified")
-    if found["bip"]:
-        _parsed("invalid CIDR address", found["bip"], ip_interface)
-    if found["fixed-cidr"]:
-        _parsed("invalid CIDR address", found["fixed-cidr"], ip_network)
+    versions = [ip_address(each).version for each in found["host-gateway-ips"]]
+    for version in (4, 6):
+        if versions.count(version) > 1:
+            raise InvalidArgument(f"only one IPv{version} host gateway IP address can be specified")
+    for key, parse in (
+        ("bip", IPv4Interface),
+        ("bip6", IPv6Interface),
+        ("fixed-cidr", IPv4Network),
+        ("fixed-cidr-v6", _subnet_v6),
+    ):
+        if found[key]:
+            _parsed("invalid CIDR address", found[key], parse)
+    _check_ranges(found)
     address, separator, port = found["metrics-addr"].rpartition(":")
     if found["metrics-addr"] and (not separator or not port.isdigit() or int(port) > 0xFFFF):
         raise InvalidArgument(
@@ -160,6 +173,26 @@ def _check_addresses(found: Mapping[str, Any]) -> None:
         raise InvalidArgument(f"invalid metrics address {found['metrics-addr']}")
     if found["bridge"] == _NO_BRIDGE:
         raise InvalidArgument("bridge=none is not supported: there is always a default bridge")
+
+
+def _subnet_v6(text: str) -> IPv6Network:
+    return IPv6Network(text, strict=False)
+
+
+def _check_ranges(found: Mapping[str, Any]) -> None:
+    """The range of the default bridge's containers lies in its subnet, and of IPv6 it is a unicast one."""
+    if not found["fixed-cidr-v6"]:
+        return
+    fixed = _subnet_v6(found["fixed-cidr-v6"])
+    link_local = IPv6Network("fe80::/64")
+    if fixed.is_multicast:
+        raise InvalidArgument(f"invalid fixed-cidr-v6: multicast subnet '{fixed}' is not allowed")
+    if fixed != link_local and fixed.overlaps(link_local):
+        raise InvalidArgument(
+            f"invalid fixed-cidr-v6: '{fixed}' clashes with the Link-Local prefix 'fe80::/64'"
+        )
+    if found["bip6"] and not fixed.subnet_of(IPv6Interface(found["bip6"]).network):
+        raise InvalidArgument(f"fixed-cidr-v6 {fixed} is not within {found['bip6']}")
 
 
 def _parsed(words: str, text: str, parse: Any) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 from dockerd.containers import joined, links
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
+from dockerd.networks.errors import InvalidEndpoint
 from dockerd.networks.model import (
     AttachRequest,
     ContainerId,
     EndpointRequest,
     PortBinding,
 )
+from dockerd.networks.sandbox import options
 from wire.errors import InvalidArgument
 
 
@@ -31,10 +35,7 @@ def of(container: Container, store: ContainerStore) -> AttachRequest:
         exposed_ports=tuple(config.get("ExposedPorts") or {}),
         port_bindings=_bindings(host),
         publish_all=bool(host.get("PublishAllPorts")),
-        mac=first.mac or config.get("MacAddress") or None,
-        ipv4=first.ipv4,
-        aliases=first.aliases,
-        gateway_priority=first.gateway_priority,
+        primary=replace(first, mac=first.mac or config.get("MacAddress") or None),
         others=tuple(endpoint(name, each or {}) for name, each in settings.items() if name != mode),
         links=links.on_networks(container, store),
         dns=tuple(host.get("Dns") or ()),
@@ -70,26 +71,43 @@ def normalised(networking: dict[str, Any], mode: str) -> dict[str, Any]:
             "invalid JSON: json: cannot unmarshal value into Go struct field NetworkingConfig.EndpointsConfig"
         )
     found = {"bridge" if name == "default" else name: each or {} for name, each in settings.items()}
+    for name, each in found.items():
+        endpoint(name, each)
     if not mode.startswith(joined.JOINED):
         found.setdefault(mode, {})
     return {"EndpointsConfig": found}
 
 
 def endpoint(network: str, settings: dict[str, Any]) -> EndpointRequest:
-    """The request for one network; raises InvalidArgument for what is not built."""
+    """The request for one network; raises InvalidEndpoint for addresses that are none, and options that there are not."""
     addresses = settings.get("IPAMConfig") or {}
-    if addresses.get("IPv6Address") or addresses.get("LinkLocalIPs"):
-        raise InvalidArgument("invalid endpoint settings:\nIPv6 addresses are not supported yet")
-    if settings.get("DriverOpts"):
-        name = next(iter(settings["DriverOpts"]))
-        raise InvalidArgument(f"invalid endpoint settings:\ndriver option {name} is not supported")
+    given = settings.get("DriverOpts") or {}
+    link_local = tuple(addresses.get("LinkLocalIPs") or ())
+    options.check(given)
+    options.link_local(link_local)
     return EndpointRequest(
         network=network,
         mac=settings.get("MacAddress") or None,
-        ipv4=addresses.get("IPv4Address") or None,
+        ipv4=_address(addresses.get("IPv4Address"), 4),
+        ipv6=_address(addresses.get("IPv6Address"), 6),
+        link_local=link_local,
+        options=given,
         aliases=tuple(settings.get("Aliases") or ()),
         gateway_priority=int(settings.get("GwPriority") or 0),
     )
+
+
+def _address(text: str | None, version: int) -> str | None:
+    """A static address in its canonical form; raises InvalidEndpoint."""
+    if not text:
+        return None
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise InvalidEndpoint(f"invalid IPv{version} address: {text}") from None
+    if address.version != version or address.is_unspecified or "%" in text:
+        raise InvalidEndpoint(f"invalid IPv{version} address: {text}")
+    return str(address)
 
 
 def _bindings(host: dict[str, Any]) -> dict[str, tuple[PortBinding, ...]]:

@@ -13,6 +13,9 @@ _ENDPOINT: Final = {
     "IPAMConfig": "object", "Links": "list of strings", "Aliases": "list of strings", "MacAddress": "string",
     "DriverOpts": "map of strings", "GwPriority": "int",
 }  # fmt: skip
+_ADDRESSES: Final = {
+    "IPv4Address": "string", "IPv6Address": "string", "LinkLocalIPs": "list of strings",
+}  # fmt: skip
 _EXEC: Final = {
     "Cmd": "list of strings", "Env": "list of strings", "User": "string", "WorkingDir": "string", "DetachKeys": "string",
     "Privileged": "bool", "Tty": "bool", "AttachStdin": "bool", "AttachStdout": "bool", "AttachStderr": "bool",
@@ -73,6 +76,7 @@ def check_endpoint(settings: Mapping[str, Any]) -> None:
     """The settings of a container on one network."""
     check_fields("ConnectOptions", {"EndpointConfig": "object"}, {"EndpointConfig": settings})
     check_fields("EndpointSettings", _ENDPOINT, settings)
+    check_fields("EndpointIPAMConfig", _ADDRESSES, settings.get("IPAMConfig") or {})
 
 
 def check_exec(config: Mapping[str, Any]) -> None:

@@ -11,7 +11,10 @@ from dockerd.containers.model import Container
 from dockerd.networks.controller import NetworkController
 from wire.errors import NotFound
 
-_SHARED = ("MacAddress", "EndpointID", "Gateway", "IPAddress", "IPPrefixLen")
+_SHARED = (
+    "MacAddress", "EndpointID", "Gateway", "IPAddress", "IPPrefixLen", "IPv6Gateway", "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen",
+)  # fmt: skip
 Ports = Mapping[str, list[dict[str, str]] | None]
 
 
@@ -41,6 +44,8 @@ def of(container: Container, networks: NetworkController) -> dict[str, Any]:
         entry["MacAddress"], entry["DNSNames"] = record.mac, list(record.dns_names) or None
         entry["EndpointID"], entry["Gateway"] = record.endpoint_id, record.gateway
         entry["IPAddress"], entry["IPPrefixLen"] = record.ipv4, record.prefix
+        entry["IPv6Gateway"], entry["GlobalIPv6Address"] = record.gateway6, record.ipv6
+        entry["GlobalIPv6PrefixLen"] = record.prefix6
         found["Networks"][record.network_name] = entry
         if record.network_name == "bridge":
             found |= {key: entry[key] for key in _SHARED}
@@ -51,7 +56,7 @@ def _endpoint(network_id: str, settings: dict[str, Any] | None) -> dict[str, Any
     own = settings or {}
     return {
         "IPAMConfig": own.get("IPAMConfig"), "Links": own.get("Links"), "Aliases": own.get("Aliases"), "MacAddress": "",
-        "DriverOpts": None, "GwPriority": own.get("GwPriority") or 0, "NetworkID": network_id, "EndpointID": "",
+        "DriverOpts": own.get("DriverOpts"), "GwPriority": own.get("GwPriority") or 0, "NetworkID": network_id, "EndpointID": "",
         "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "",
         "GlobalIPv6PrefixLen": 0, "DNSNames": None,
     }  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Final
 
 from dockerd.networks.drivers.bridge import BridgeDriver
@@ -20,17 +20,25 @@ from dockerd.networks.errors import (
     PredefinedRemoval,
 )
 from dockerd.networks.firewall.nftables import Firewall
-from dockerd.networks.ipam.pools import choose_subnet
+from dockerd.networks.ipam.pools import choose_subnet, default_bases
 from dockerd.networks.model import (
     OPTION_BRIDGE_NAME,
     OPTION_DEFAULT_BRIDGE,
     OPTION_HOST_BINDING,
     OPTION_ICC,
+    OPTION_INHIBIT,
     OPTION_MASQUERADE,
+    OPTION_MODE_4,
+    OPTION_MODE_6,
     OPTION_MTU,
+    OPTION_TRUSTED,
     PREDEFINED,
     BridgeConfig,
+    BridgeFamily,
+    GatewayMode,
+    IpAddress,
     IpamConfig,
+    IpNetwork,
     NetworkId,
     NetworkRecord,
     NetworkSettings,
@@ -108,9 +116,10 @@ class NetworkCatalog:
             raise PredefinedCreation(draft.name)
         if draft.name in self._by_name:
             raise NameTaken(draft.name)
-        name = draft.options.get(OPTION_BRIDGE_NAME) or f"br-{draft.network_id[:_SHORT_ID]}"
-        record = replace(draft, ipam=(self._subnet(draft),))
-        config = replace(self._bridge_config(record), name=name)
+        record = replace(
+            draft, ipam=tuple(self._subnet(draft, version) for version in _versions(draft))
+        )
+        config = self._bridge_config(record)
         # Durable before it exists: a daemon that dies here makes it at its next start.
         self._store.save_network(record)
         try:
@@ -143,56 +152,53 @@ class NetworkCatalog:
 
     # -- inside
 
-    def _subnet(self, draft: NetworkRecord) -> IpamConfig:
-        taken = [IPv4Network(each.subnet) for record in self.every() for each in record.ipam]
-        wanted = draft.ipam[0] if draft.ipam else IpamConfig(subnet="")
+    def _subnet(self, draft: NetworkRecord, version: int) -> IpamConfig:
+        taken = [ip_network(each.subnet) for each in _pools(self.every())]
+        wanted = draft.pool(version) or IpamConfig(subnet="")
         if wanted.subnet:
-            subnet = IPv4Network(wanted.subnet)
-            if any(subnet.overlaps(each) for each in taken):
+            subnet = ip_network(wanted.subnet)
+            if any(_overlap(subnet, each) for each in taken):
                 raise PoolOverlaps
         else:
-            subnet = self._free_subnet(taken)
-        return replace(
-            wanted, subnet=str(subnet), gateway=wanted.gateway or str(_first_free(subnet, wanted))
+            subnet = self._free_subnet(version, taken)
+        gateway = wanted.gateway
+        if not gateway and not _without_gateway(draft, version):
+            gateway = str(_first_free(subnet, wanted))
+        return replace(wanted, subnet=str(subnet), gateway=gateway)
+
+    def _free_subnet(self, version: int, taken: list[IpNetwork]) -> IpNetwork:
+        """A subnet that neither a network of ours nor the host has."""
+        settings = self._settings
+        used = [*taken, *routes.destinations(self._connection)]
+        return choose_subnet(
+            version, default_bases(settings.address_pools, settings.engine_id), used
         )
 
-    def _free_subnet(self, taken: list[IPv4Network]) -> IPv4Network:
-        used = [*taken, *routes.destinations(self._connection)]
-        return choose_subnet(used, self._settings.address_pools)
-
     def _bridge_config(self, record: NetworkRecord) -> BridgeConfig:
-        options, ipam = record.options, record.ipam[0]
+        options = record.options
         default = record.name == "bridge"
         return BridgeConfig(
             name=options.get(OPTION_BRIDGE_NAME) or f"br-{record.network_id[:_SHORT_ID]}",
-            subnet=IPv4Network(ipam.subnet),
-            gateway=IPv4Address(ipam.gateway),
             mtu=int(options.get(OPTION_MTU) or _MTU),
             icc=options.get(OPTION_ICC, "true") == "true",
             masquerade=not record.internal and options.get(OPTION_MASQUERADE, "true") == "true",
             owner=self._firewall.table,
             internal=record.internal and not default,
-            reserved=tuple(IPv4Address(each) for each in ipam.auxiliary.values()),
+            trusted=trusted(options),
+            ipv4=_family(record, 4),
+            ipv6=_family(record, 6),
         )
 
     def _default_bridge(self, known: NetworkRecord | None) -> NetworkRecord:
-        """The record of the default bridge with today's settings; its id and, without --bip, its subnet stay."""
+        """The record of the default bridge with today's settings; its id and, without --bip, its subnets stay."""
         settings = self._settings
-        fixed = settings.fixed_cidr or ""
-        if settings.bip:
-            address = IPv4Interface(settings.bip)
-            ipam = IpamConfig(subnet=str(address.network), gateway=str(address.ip), ip_range=fixed)
-        elif known is not None and known.ipam:
-            ipam = replace(known.ipam[0], ip_range=fixed)
-        else:
-            taken = [IPv4Network(each.subnet) for each in _pools(self._store.networks())]
-            subnet = self._free_subnet(taken)
-            ipam = IpamConfig(
-                subnet=str(subnet), gateway=str(subnet.network_address + 1), ip_range=fixed
-            )
+        ipam = [self._default_pool(known, 4, settings.bip, settings.fixed_cidr)]
+        if settings.ipv6:
+            ipam.append(self._default_pool(known, 6, settings.bip6, settings.fixed_cidr_v6))
         return replace(
             known or new_network("bridge", "bridge"),
-            ipam=(ipam,),
+            enable_ipv6=settings.ipv6,
+            ipam=tuple(ipam),
             options={
                 OPTION_DEFAULT_BRIDGE: "true",
                 OPTION_ICC: _boolean(settings.enable_icc),
@@ -202,6 +208,30 @@ class NetworkCatalog:
                 OPTION_MTU: str(settings.mtu),
             },
         )
+
+    def _default_pool(
+        self, known: NetworkRecord | None, version: int, own: str | None, fixed: str | None
+    ) -> IpamConfig:
+        """The default bridge's subnet: by its address, else by the range of its containers, else the one it had."""
+        earlier = known.pool(version) if known is not None else None
+        if own:
+            address = ip_interface(own)
+            return IpamConfig(
+                subnet=str(address.network), gateway=str(address.ip), ip_range=fixed or ""
+            )
+        if fixed and version == 6:
+            subnet = ip_network(fixed, strict=False)
+            return IpamConfig(subnet=str(subnet), gateway=str(subnet[1]), ip_range="")
+        if earlier is not None:
+            return replace(earlier, ip_range=fixed or "")
+        taken = [ip_network(each.subnet) for each in _pools(self._store.networks())]
+        subnet = self._free_subnet(version, taken)
+        return IpamConfig(subnet=str(subnet), gateway=str(subnet[1]), ip_range=fixed or "")
+
+
+def trusted(options: Mapping[str, str]) -> tuple[str, ...]:
+    """The host's interfaces behind which clients may use containers' own addresses."""
+    return tuple(each for each in options.get(OPTION_TRUSTED, "").split(":") if each)
 
 
 def new_network(name: str, driver: str) -> NetworkRecord:
@@ -218,14 +248,54 @@ def _pools(records: Iterable[NetworkRecord]) -> Iterable[IpamConfig]:
     return (each for record in records for each in record.ipam)
 
 
-def _first_free(subnet: IPv4Network, wanted: IpamConfig) -> IPv4Address:
+def _versions(record: NetworkRecord) -> list[int]:
+    chosen = {4: record.enable_ipv4, 6: record.enable_ipv6}
+    return [version for version, enabled in chosen.items() if enabled]
+
+
+def _overlap(one: IpNetwork, other: IpNetwork) -> bool:
+    """Whether they have an address in common; never, for different IP versions."""
+    return one.network_address in other or other.network_address in one
+
+
+def _mode(record: NetworkRecord, version: int) -> GatewayMode:
+    key = OPTION_MODE_4 if version == 4 else OPTION_MODE_6
+    return GatewayMode(record.options.get(key) or GatewayMode.NAT)
+
+
+def _inhibited(record: NetworkRecord, version: int) -> bool:
+    return version == 4 and record.options.get(OPTION_INHIBIT) == "true"
+
+
+def _without_gateway(record: NetworkRecord, version: int) -> bool:
+    """Whether nobody would ever use the gateway's address."""
+    return _mode(record, version) is GatewayMode.ISOLATED or (
+        record.internal and _inhibited(record, version)
+    )
+
+
+def _family(record: NetworkRecord, version: int) -> BridgeFamily | None:
+    ipam = record.pool(version)
+    if ipam is None:
+        return None
+    return BridgeFamily(
+        subnet=ip_network(ipam.subnet),
+        gateway=ip_address(ipam.gateway) if ipam.gateway else None,
+        mode=_mode(record, version),
+        ip_range=ip_network(ipam.ip_range) if ipam.ip_range else None,
+        reserved=tuple(ip_address(each) for each in ipam.auxiliary.values()),
+        inhibited=_inhibited(record, version),
+    )
+
+
+def _first_free(subnet: IpNetwork, wanted: IpamConfig) -> IpAddress:
     """The gateway's address where none was chosen: the first of the range that is not set aside."""
-    span = IPv4Network(wanted.ip_range) if wanted.ip_range else subnet
-    aside = {IPv4Address(each) for each in wanted.auxiliary.values()}
-    first = span.network_address + (1 if span.network_address == subnet.network_address else 0)
-    while first in aside:
+    span = ip_network(wanted.ip_range) if wanted.ip_range else subnet
+    aside = {ip_address(each) for each in wanted.auxiliary.values()}
+    first = 1 if span.network_address == subnet.network_address and span.num_addresses > 2 else 0
+    while span[first] in aside:
         first += 1
-    return first
+    return span[first]
 
 
 def _boolean(value: bool) -> str:  # noqa: FBT001

@@ -282,7 +282,8 @@ class NetworkController:
                     name=each.container_name,
                     endpoint_id=each.endpoint_id,
                     mac=each.mac,
-                    ipv4=str(each.address) if each.address else "",
+                    ipv4=f"{each.ipv4}/{each.prefix}" if each.ipv4 else "",
+                    ipv6=f"{each.ipv6}/{each.prefix6}" if each.ipv6 else "",
                 )
                 for each in self._store.endpoints()
                 if each.network_id == record.network_id

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 from dockerd.fields import check_fields
-from dockerd.networks.catalog import new_network
+from dockerd.networks.catalog import new_network, trusted
 from dockerd.networks.errors import (
     DriverMissing,
     DriverNotBuilt,
     InvalidNetwork,
     NameEmpty,
     OnlyOneInstance,
+    SeveralSubnets,
 )
 from dockerd.networks.model import (
     OPTION_BRIDGE_NAME,
+    OPTION_ENABLE_4,
+    OPTION_ENABLE_6,
     OPTION_HOST_BINDING,
     OPTION_ICC,
+    OPTION_INHIBIT,
     OPTION_MASQUERADE,
+    OPTION_MODE_4,
+    OPTION_MODE_6,
     OPTION_MTU,
+    OPTION_PREFIX,
+    OPTION_TRUSTED,
+    GatewayMode,
+    IpAddress,
     IpamConfig,
+    IpNetwork,
     NetworkRecord,
 )
+from dockerd.networks.sandbox.options import is_link_name
 from wire.errors import InvalidArgument, NotImplementedYet
 
 _REQUEST: Final = {
@@ -37,13 +49,17 @@ _POOL: Final = {
     "Subnet": "string", "Gateway": "string", "IPRange": "string", "AuxiliaryAddresses": "map of strings",
 }  # fmt: skip
 _NOT_BUILT: Final = frozenset({"macvlan", "ipvlan", "overlay"})
+_BOOLEANS: Final = (OPTION_ICC, OPTION_MASQUERADE, OPTION_INHIBIT)
+_MODES: Final = (OPTION_MODE_4, OPTION_MODE_6)
 _OPTIONS: Final = frozenset(
-    {OPTION_BRIDGE_NAME, OPTION_HOST_BINDING, OPTION_ICC, OPTION_MASQUERADE, OPTION_MTU}
-)
-_BOOLEANS: Final = (OPTION_ICC, OPTION_MASQUERADE)
+    {*_BOOLEANS, *_MODES, OPTION_BRIDGE_NAME, OPTION_HOST_BINDING, OPTION_MTU, OPTION_PREFIX, OPTION_TRUSTED}
+)  # fmt: skip
 _OURS: Final = "com.docker.network."
-_LONGEST_LINK: Final = 15
 _SMALLEST_MTU: Final = 68
+_SMALLEST_MTU_IPV6: Final = 1280
+_LINK_LOCAL: Final = ip_network("fe80::/64")
+_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 def parse(
@@ -68,26 +84,52 @@ def parse(
     if driver != "bridge":
         raise DriverMissing(driver)
     _refuse(document)
-    ipam = _ipam(document.get("IPAM") or {})
-    return replace(
+    options = {
+        **(defaults or {}).get(driver, {}),
+        **_strings("Options", document.get("Options") or {}),
+    }
+    ipv4 = _enabled(options, OPTION_ENABLE_4, given=document.get("EnableIPv4"), default=True)
+    ipv6 = _enabled(options, OPTION_ENABLE_6, given=document.get("EnableIPv6"), default=False)
+    if not ipv4 and not ipv6:
+        raise InvalidArgument("IPv4 or IPv6 must be enabled")
+    internal = bool(document.get("Internal"))
+    ipam = _ipam(document.get("IPAM") or {}, {4: ipv4, 6: ipv6})
+    record = replace(
         new_network(name, driver),
-        internal=bool(document.get("Internal")),
+        enable_ipv4=ipv4,
+        enable_ipv6=ipv6,
+        internal=internal,
         attachable=bool(document.get("Attachable")),
         ipam_options=(document.get("IPAM") or {}).get("Options"),
         ipam=ipam,
-        own_subnets=bool(ipam and ipam[0].subnet),
-        options=_options({**(defaults or {}).get(driver, {}), **(document.get("Options") or {})}),
+        options=_options(options, internal=internal, ipv6=ipv6),
         labels=_strings("Labels", document.get("Labels") or {}),
+    )
+    chosen = {version: record.pool(version) for version in (4, 6)}
+    return replace(
+        record,
+        own_subnets=bool(chosen[4] and chosen[4].subnet),
+        own_subnets_v6=bool(chosen[6] and chosen[6].subnet),
     )
 
 
+def _enabled(options: dict[str, str], key: str, *, given: bool | None, default: bool) -> bool:
+    """What the field says, or else the driver option of the same meaning; that one is taken out."""
+    text = options.pop(key, None)
+    if given is not None:
+        return given
+    if text is None:
+        return default
+    if text not in _TRUE | _FALSE:
+        raise InvalidArgument(f'driver-opt "{key}" is not a valid bool')
+    return text in _TRUE
+
+
 def _refuse(document: dict[str, Any]) -> None:
-    for key in ("EnableIPv6", "ConfigOnly", "ConfigFrom", "Ingress"):
+    for key in ("ConfigOnly", "ConfigFrom", "Ingress"):
         value = document.get(key)
         if value and not (isinstance(value, dict) and not value.get("Network")):
             raise NotImplementedYet(f"network option {key} is not implemented yet")
-    if document.get("EnableIPv4") is False:
-        raise NotImplementedYet("networks without IPv4 are not implemented yet")
     scope = document.get("Scope") or "local"
     if scope != "local":
         raise NotImplementedYet(f"network scope {scope} is not implemented")
@@ -96,84 +138,132 @@ def _refuse(document: dict[str, Any]) -> None:
         raise DriverMissing(driver)
 
 
-def _ipam(document: dict[str, Any]) -> tuple[IpamConfig, ...]:
-    configs = document.get("Config") or []
-    if not configs:
-        return ()
-    if len(configs) > 1:
-        raise NotImplementedYet("networks with several subnets are not implemented yet")
-    (config,) = configs
-    text = config.get("Subnet") or ""
-    rest = {key: config.get(key) for key in ("Gateway", "IPRange", "AuxiliaryAddresses")}
-    if not text:
-        if any(rest.values()):
-            raise InvalidNetwork("invalid network config: no subnet is given")
-        return ()
-    if ":" in text:
-        raise NotImplementedYet("IPv6 subnets are not implemented yet")
-    subnet = _subnet(text, "subnet")
-    problems = []
-    if str(subnet) != text and text.partition("/")[0] != str(subnet.network_address):
+def _ipam(document: dict[str, Any], enabled: dict[int, bool]) -> tuple[IpamConfig, ...]:
+    """The subnets that the client chose, IPv4 first; those of an IP version that the network has not are left out."""
+    found: dict[int, IpamConfig] = {}
+    problems: list[str] = []
+    for config in document.get("Config") or []:
+        rest = {key: config.get(key) for key in ("Gateway", "IPRange", "AuxiliaryAddresses")}
+        text = config.get("Subnet") or ""
+        if not text:
+            if any(rest.values()):
+                raise InvalidNetwork("invalid network config: no subnet is given")
+            continue
+        subnet = _subnet(text, "subnet")
+        if not enabled[subnet.version]:
+            continue
+        if subnet.version in found:
+            raise SeveralSubnets
+        found[subnet.version] = _pool(text, subnet, rest, problems)
+    if problems:
+        raise InvalidNetwork("\n".join(problems))
+    return tuple(found[version] for version in sorted(found))
+
+
+def _pool(text: str, subnet: IpNetwork, rest: dict[str, Any], problems: list[str]) -> IpamConfig:
+    if (
+        text.partition("/")[0] != str(subnet.network_address)
+        and _address(text, "subnet") != subnet.network_address
+    ):
         problems.append(f"invalid subnet {text}: it should be {subnet}")
+    if subnet.version == 6 and subnet.is_multicast:
+        problems.append(f"multicast subnet '{subnet}' is not allowed")
+    if subnet.version == 6 and subnet != _LINK_LOCAL and subnet.overlaps(_LINK_LOCAL):
+        problems.append(f"'{subnet}' clashes with the Link-Local prefix 'fe80::/64'")
     gateway = _address(rest["Gateway"], "gateway")
-    if gateway is not None and gateway not in subnet:
-        problems.append(f"invalid gateway {gateway}: parent subnet is {subnet}")
+    if gateway is not None:
+        problems += _misplaced(f"invalid gateway {gateway}", gateway, subnet)
     ip_range = _subnet(rest["IPRange"], "ip-range") if rest["IPRange"] else None
-    if ip_range is not None and not ip_range.subnet_of(subnet):
-        problems.append(f"invalid ip-range {ip_range}: parent subnet is {subnet}")
+    if ip_range is not None:
+        problems += _misplaced_range(ip_range, subnet)
     auxiliary = _strings("AuxiliaryAddresses", rest["AuxiliaryAddresses"] or {})
     for name, each in auxiliary.items():
         found = _address(each, "auxiliary address")
-        if found is not None and found not in subnet:
-            problems.append(f"invalid auxiliary address {name}: parent subnet is {subnet}")
-    if problems:
-        raise InvalidNetwork("\n".join(problems))
-    return (
-        IpamConfig(
-            subnet=str(subnet),
-            gateway=str(gateway or ""),
-            ip_range=str(ip_range or ""),
-            auxiliary=auxiliary,
-        ),
+        if found is not None:
+            problems += _misplaced(f"invalid auxiliary address {name}", found, subnet)
+    return IpamConfig(
+        subnet=str(subnet),
+        gateway=str(gateway or ""),
+        ip_range=str(ip_range or ""),
+        auxiliary=auxiliary,
     )
 
 
-def _subnet(text: str, what: str) -> IPv4Network:
+def _misplaced(what: str, address: IpAddress, subnet: IpNetwork) -> list[str]:
+    if address.version != subnet.version:
+        return [f"{what}: parent subnet is an IPv{subnet.version} block"]
+    if address not in subnet:
+        return [f"{what}: parent subnet {subnet} doesn't contain this address"]
+    return []
+
+
+def _misplaced_range(ip_range: IpNetwork, subnet: IpNetwork) -> list[str]:
+    what = f"invalid ip-range {ip_range}"
+    if ip_range.version != subnet.version:
+        return [f"{what}: parent subnet is an IPv{subnet.version} block"]
+    if ip_range.prefixlen < subnet.prefixlen:
+        return [f"{what}: CIDR block is bigger than its parent subnet {subnet}"]
+    if ip_range.network_address not in subnet:
+        return [f"{what}: parent subnet {subnet} doesn't contain ip-range"]
+    return []
+
+
+def _subnet(text: str, what: str) -> IpNetwork:
     try:
-        return IPv4Network(text, strict=False)
-    except (AddressValueError, NetmaskValueError, ValueError):
+        if "/" not in text:
+            raise ValueError("no prefix length")
+        return ip_network(text, strict=False)
+    except ValueError:
         raise InvalidNetwork(f"invalid {what} {text}: invalid CIDR block notation") from None
 
 
-def _address(text: str | None, what: str) -> IPv4Address | None:
+def _address(text: str | None, what: str) -> IpAddress | None:
     if not text:
         return None
     try:
-        return IPv4Address(text.partition("/")[0])
-    except AddressValueError:
+        return ip_address(text.partition("/")[0])
+    except ValueError:
         raise InvalidNetwork(f"invalid {what} {text}: invalid address") from None
 
 
-def _options(given: dict[str, Any]) -> dict[str, str]:
-    options = _strings("Options", given)
+def _options(given: dict[str, str], *, internal: bool, ipv6: bool) -> dict[str, str]:
+    options = dict(given)
     for key, value in options.items():
         if key.startswith(_OURS) and key not in _OPTIONS:
             raise NotImplementedYet(f"network option {key} is not implemented yet")
-        if key in _BOOLEANS and value not in {"true", "false", "1", "0"}:
-            raise InvalidArgument(
-                f'strconv.ParseBool: parsing "{value}": invalid syntax: failed to parse {key}'
-            )
+        if key in _BOOLEANS and value not in _TRUE | _FALSE:
+            raise _unparsed(key, value, f'strconv.ParseBool: parsing "{value}": invalid syntax')
         if key in _BOOLEANS:
-            options[key] = "true" if value in {"true", "1"} else "false"
+            options[key] = "true" if value in _TRUE else "false"
+        if key in _MODES:
+            _check_mode(key, value, internal=internal)
     name = options.get(OPTION_BRIDGE_NAME, "")
-    if len(name) > _LONGEST_LINK or "/" in name or len(name.split()) > 1:
+    if name and not is_link_name(name):
         raise InvalidArgument(f"invalid bridge name: {name}")
+    prefix = options.get(OPTION_PREFIX, "")
+    if prefix and not is_link_name(f"{prefix}99"):
+        raise _unparsed(OPTION_PREFIX, prefix, "invalid interface name")
+    for each in trusted(options):
+        if not is_link_name(each):
+            raise _unparsed(OPTION_TRUSTED, each, "invalid interface name")
     mtu = options.get(OPTION_MTU)
-    if mtu is not None and (not mtu.isdigit() or int(mtu) < _SMALLEST_MTU):
+    smallest = _SMALLEST_MTU_IPV6 if ipv6 else _SMALLEST_MTU
+    if mtu is not None and not (mtu.isascii() and mtu.isdigit() and int(mtu) >= smallest):
         raise InvalidArgument(f"invalid MTU: {mtu}")
     if OPTION_HOST_BINDING in options:
         _address(options[OPTION_HOST_BINDING], "host binding address")
     return options
+
+
+def _check_mode(key: str, value: str, *, internal: bool) -> None:
+    if value not in set(GatewayMode):
+        raise _unparsed(key, value, f"unknown gateway mode {value}")
+    if value == GatewayMode.ISOLATED and not internal:
+        raise InvalidArgument("gateway mode 'isolated' can only be used for an internal network")
+
+
+def _unparsed(key: str, value: str, cause: str) -> InvalidArgument:
+    return InvalidArgument(f"failed to parse {key} value: {value} ({cause})")
 
 
 def _strings(name: str, given: Any) -> dict[str, str]:

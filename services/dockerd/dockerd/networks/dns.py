@@ -89,9 +89,9 @@ class Resolver:
             for name in endpoint.dns_names:
                 for shown in (name, f"{name}.{endpoint.network_name}"):
                     known = names.setdefault(shown.lower(), [])
-                    if endpoint.ipv4 not in known:
-                        known.append(endpoint.ipv4)
-            addresses[endpoint.ipv4] = f"{endpoint.container_name}.{endpoint.network_name}"
+                    known += [each for each in endpoint.addresses if each not in known]
+            for address in endpoint.addresses:
+                addresses[address] = f"{endpoint.container_name}.{endpoint.network_name}"
         self._say({"op": "network", "network": network_id, "names": names, "addresses": addresses})
 
     def forget_network(self, network_id: NetworkId) -> None:

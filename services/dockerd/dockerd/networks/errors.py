@@ -165,8 +165,29 @@ class NotConnected(Internal):
 class NoAddressLeft(ResourceExhausted):
     """The pool is used up."""
 
+    def __init__(self, version: int) -> None:
+        super().__init__(f"no available IPv{version} addresses on this network's address pools")
+
+
+class PoolsExhausted(InvalidArgument):
+    """Every subnet of the default pools is somebody's."""
+
     def __init__(self) -> None:
-        super().__init__("no available IPv4 addresses on this network's address pools")
+        super().__init__("all predefined address pools have been fully subnetted")
+
+
+class SeveralSubnets(PermissionDenied):
+    """A bridge has one subnet of each IP version."""
+
+    def __init__(self) -> None:
+        super().__init__("bridge driver doesn't support multiple subnets")
+
+
+class InvalidEndpoint(InvalidArgument):
+    """What a container wants of a network does not fit together."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"invalid endpoint settings:\n{cause}")
 
 
 class PortAllocated(Internal):

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+)
 from typing import Final, NewType
 
 NetworkId = NewType("NetworkId", str)
 EndpointId = NewType("EndpointId", str)
 ContainerId = NewType("ContainerId", str)
 SandboxId = NewType("SandboxId", str)
+
+IpAddress = IPv4Address | IPv6Address
+IpNetwork = IPv4Network | IPv6Network
+IpInterface = IPv4Interface | IPv6Interface
 
 PREDEFINED: Final = frozenset({"bridge", "host", "none"})
 
@@ -21,6 +34,15 @@ OPTION_MASQUERADE: Final = "com.docker.network.bridge.enable_ip_masquerade"
 OPTION_HOST_BINDING: Final = "com.docker.network.bridge.host_binding_ipv4"
 OPTION_BRIDGE_NAME: Final = "com.docker.network.bridge.name"
 OPTION_MTU: Final = "com.docker.network.driver.mtu"
+OPTION_INHIBIT: Final = "com.docker.network.bridge.inhibit_ipv4"
+OPTION_MODE_4: Final = "com.docker.network.bridge.gateway_mode_ipv4"
+OPTION_MODE_6: Final = "com.docker.network.bridge.gateway_mode_ipv6"
+OPTION_TRUSTED: Final = "com.docker.network.bridge.trusted_host_interfaces"
+OPTION_PREFIX: Final = "com.docker.network.container_iface_prefix"
+OPTION_ENABLE_4: Final = "com.docker.network.enable_ipv4"
+OPTION_ENABLE_6: Final = "com.docker.network.enable_ipv6"
+ENDPOINT_SYSCTLS: Final = "com.docker.network.endpoint.sysctls"
+ENDPOINT_INTERFACE: Final = "com.docker.network.endpoint.ifname"
 
 
 class Protocol(StrEnum):
@@ -29,6 +51,18 @@ class Protocol(StrEnum):
     TCP = "tcp"
     UDP = "udp"
     SCTP = "sctp"
+
+
+class GatewayMode(StrEnum):
+    """How the other side of a bridge is reached, and reaches it."""
+
+    NAT = "nat"
+    UNPROTECTED = "nat-unprotected"
+    """Translated on the way out; whoever has a route to a container reaches every port of it."""
+    ROUTED = "routed"
+    """Nothing is translated; publishing a port opens it on the container's own address."""
+    ISOLATED = "isolated"
+    """The host itself has no address on the bridge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +77,12 @@ class NetworkSettings:
     bridge: str = "docker0"
     bip: str | None = None
     fixed_cidr: str | None = None
+    ipv6: bool = False
+    """Whether the default bridge has IPv6, too."""
+    bip6: str | None = None
+    fixed_cidr_v6: str | None = None
+    engine_id: str = ""
+    """Names the engine's own unique local addresses."""
     mtu: int = 1500
     enable_icc: bool = True
     enable_ip_masquerade: bool = True
@@ -88,7 +128,9 @@ class NetworkRecord:
     ipam_options: Mapping[str, str] | None = None
     ipam: tuple[IpamConfig, ...] = ()
     own_subnets: bool = False
-    """Whether the user chose the subnets, so that static addresses are allowed."""
+    """Whether the user chose the IPv4 subnet, so that static addresses are allowed."""
+    own_subnets_v6: bool = False
+    """The same of the IPv6 subnet."""
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,6 +138,10 @@ class NetworkRecord:
     def predefined(self) -> bool:
         """Whether the daemon made this network, so that nobody may remove it."""
         return self.name in PREDEFINED
+
+    def pool(self, version: int) -> IpamConfig | None:
+        """The network's subnet of an IP version; bridges have at most one of each."""
+        return next((each for each in self.ipam if (":" in each.subnet) == (version == 6)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +180,8 @@ class PublishedPort:
     container_port: int
     host_ip: str
     host_port: int
+    routed: bool = False
+    """Open on the container's own address; the host has no port for it."""
 
     @property
     def key(self) -> str:
@@ -167,17 +215,27 @@ class EndpointRecord:
     ipv4: str = ""
     prefix: int = 0
     gateway: str = ""
+    ipv6: str = ""
+    prefix6: int = 0
+    gateway6: str = ""
+    link_local: tuple[str, ...] = ()
+    """Further addresses with their prefix, which no pool knows."""
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    """Kernel settings of the interface, by their paths below /proc/sys."""
     mtu: int = 0
     hostname: str = ""
     aliases: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
     requested_ipv4: str = ""
+    requested_ipv6: str = ""
     requested_mac: str = ""
     exposed: tuple[str, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     gateway_priority: int = 0
     default_route: bool = True
-    """Whether the container's default route leads through this endpoint."""
+    """Whether the container's IPv4 default route leads through this endpoint."""
+    default_route6: bool = True
+    """Whether the container's IPv6 default route leads through this endpoint."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Aliases that this container alone knows, with the ids of the containers behind them."""
     servers: tuple[str, ...] = ()
@@ -185,18 +243,37 @@ class EndpointRecord:
     boot_id: str = ""
 
     @property
-    def address(self) -> IPv4Interface | None:
-        """The endpoint's address with its prefix, if it has one."""
-        return IPv4Interface(f"{self.ipv4}/{self.prefix}") if self.ipv4 else None
+    def interfaces(self) -> tuple[IpInterface, ...]:
+        """All addresses of the endpoint with their prefixes."""
+        own = ((self.ipv4, self.prefix), (self.ipv6, self.prefix6))
+        found = [f"{address}/{prefix}" for address, prefix in own if address]
+        return tuple(ip_interface(each) for each in (*found, *self.link_local))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that networks know it by, without prefixes."""
+        return tuple(each for each in (self.ipv4, self.ipv6) if each)
+
+    @property
+    def routes(self) -> tuple[IpAddress, ...]:
+        """The gateways of the default routes that lead through this endpoint."""
+        chosen = ((self.gateway, self.default_route), (self.gateway6, self.default_route6))
+        return tuple(ip_address(gateway) for gateway, wanted in chosen if gateway and wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRequest:
-    """What a container wants of one network, by its name or id."""
+    """What a container wants of one network, by its name or id.
+
+    ``options`` are the endpoint's driver options; ``link_local`` are addresses without a prefix.
+    """
 
     network: str
     mac: str | None = None
     ipv4: str | None = None
+    ipv6: str | None = None
+    link_local: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     gateway_priority: int = 0
 
@@ -218,10 +295,8 @@ class AttachRequest:
     exposed_ports: tuple[str, ...] = ()
     port_bindings: Mapping[str, tuple[PortBinding, ...]] = field(default_factory=dict)
     publish_all: bool = False
-    mac: str | None = None
-    ipv4: str | None = None
-    aliases: tuple[str, ...] = ()
-    gateway_priority: int = 0
+    primary: EndpointRequest | None = None
+    """What it wants of ``network``, if anything in particular."""
     others: tuple[EndpointRequest, ...] = ()
     """Further networks, beside ``network``."""
     links: Mapping[str, str] = field(default_factory=dict)
@@ -258,16 +333,47 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeFamily:
+    """What a bridge has of one IP version."""
+
+    subnet: IpNetwork
+    gateway: IpAddress | None
+    """None where neither the bridge nor a container needs one."""
+    mode: GatewayMode = GatewayMode.NAT
+    ip_range: IpNetwork | None = None
+    reserved: tuple[IpAddress, ...] = ()
+    """Addresses that are never given out."""
+    inhibited: bool = False
+    """Whether the bridge is left without the gateway's address, because somebody else has it."""
+
+    @property
+    def interface(self) -> IpInterface | None:
+        """The bridge's own address."""
+        if self.gateway is None or self.inhibited or self.mode is GatewayMode.ISOLATED:
+            return None
+        return ip_interface(f"{self.gateway}/{self.subnet.prefixlen}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BridgeConfig:
     """A bridge as the kernel should have it."""
 
     name: str
-    subnet: IPv4Network
-    gateway: IPv4Address
     mtu: int
     icc: bool
     masquerade: bool
     owner: str
     internal: bool = False
-    reserved: tuple[IPv4Address, ...] = ()
-    """Addresses that are never given out."""
+    trusted: tuple[str, ...] = ()
+    """Interfaces of the host from which published ports are reached on the containers' own addresses."""
+    ipv4: BridgeFamily | None = None
+    ipv6: BridgeFamily | None = None
+
+    def family(self, version: int) -> BridgeFamily | None:
+        """What it has of an IP version."""
+        return self.ipv4 if version == 4 else self.ipv6
+
+    @property
+    def families(self) -> tuple[BridgeFamily, ...]:
+        """What it has, IPv4 first."""
+        return tuple(each for each in (self.ipv4, self.ipv6) if each is not None)

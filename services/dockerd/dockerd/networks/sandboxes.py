@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address
 from typing import Final
 
 from dockerd.networks.catalog import NetworkCatalog
@@ -29,7 +28,7 @@ from dockerd.networks.netlink import namespaces
 from dockerd.networks.ports.bindings import exposed_keys
 from dockerd.networks.ports.reservations import summary
 from dockerd.networks.sandbox import endpoint as naming
-from dockerd.networks.sandbox import resolvconf, sandbox
+from dockerd.networks.sandbox import options, resolvconf, sandbox
 from dockerd.networks.store import NetworkStore
 
 logger = logging.getLogger(__name__)
@@ -69,13 +68,7 @@ class Sandboxes:
             return self._join(request)
         self.detach(request.container_id)
         wanted = [
-            EndpointRequest(
-                network=request.network,
-                mac=request.mac,
-                ipv4=request.ipv4,
-                aliases=request.aliases,
-                gateway_priority=request.gateway_priority,
-            ),
+            request.primary or EndpointRequest(network=request.network),
             *request.others,
         ]
         sandbox_id = naming.new_sandbox_id()
@@ -88,18 +81,13 @@ class Sandboxes:
                 if any(other.network_id == network.network_id for other in planned):
                     # Named twice, by name and by id.
                     continue
-                number = len(planned)
                 draft = replace(
-                    _draft(request, each, network), sandbox_id=sandbox_id, netns_path=netns
+                    _draft(request, each, network, planned),
+                    sandbox_id=sandbox_id,
+                    netns_path=netns,
                 )
-                draft = replace(draft, interface=f"eth{number}")
-                own = (
-                    request
-                    if number == 0
-                    else replace(request, port_bindings={}, publish_all=False)
-                )
-                own = replace(own, network=network.name, ipv4=each.ipv4, mac=each.mac)
-                record = self._drivers[network.driver].plan(network, own, draft)
+                own = replace(request, port_bindings={}, publish_all=False) if planned else request
+                record = self._drivers[network.driver].plan(network, own, each, draft)
                 undo.callback(self._drivers[network.driver].teardown, record)
                 planned.append(self._named(record, network, request, each))
             records = self._store.save_endpoints(_with_route(planned))
@@ -120,24 +108,19 @@ class Sandboxes:
         if any(each.network_id == network.network_id for each in present):
             raise EndpointExists(request.container_name, network.name)
         driver = self._drivers[network.driver]
-        taken = {each.interface for each in present}
-        interface = next(f"eth{n}" for n in range(len(present) + 1) if f"eth{n}" not in taken)
         draft = replace(
-            _draft(request, wanted, network),
+            _draft(request, wanted, network, present),
             sandbox_id=present[0].sandbox_id,
             netns_path=present[0].netns_path,
-            interface=interface,
         )
-        own = replace(
-            request, network=network.name, ipv4=wanted.ipv4, mac=wanted.mac, port_bindings={}, publish_all=False
-        )  # fmt: skip
-        planned = self._named(driver.plan(network, own, draft), network, request, wanted)
+        own = replace(request, port_bindings={}, publish_all=False)
+        planned = self._named(driver.plan(network, own, wanted, draft), network, request, wanted)
         with contextlib.ExitStack() as undo:
             undo.callback(driver.unplug, planned)
             undo.callback(self._store.save_endpoints, present)
             records = self._store.save_endpoints(_with_route([*present, planned]))
             # The route is led elsewhere afterwards, in one step.
-            driver.build(replace(records[-1], default_route=False))
+            driver.build(replace(records[-1], default_route=False, default_route6=False))
             self._reroute(records)
             if planned.dns_names and not any(each.dns_names for each in present):
                 self._resolver.open(records[-1], self._home)
@@ -162,7 +145,8 @@ class Sandboxes:
             # The namespace stays with nothing but loopback, as on the network none.
             null = replace(
                 gone[0], network_id=NetworkId(""), network_name="", driver="null", interface="",
-                host_interface="", mac="", ipv4="", prefix=0, gateway="", ports=(), dns_names=(),
+                host_interface="", mac="", ipv4="", prefix=0, gateway="", ipv6="", prefix6=0, gateway6="", link_local=(),
+                sysctls={}, ports=(), dns_names=(),
             )  # fmt: skip
             records = self._store.save_endpoints((null,))
         self._tell_network(network)
@@ -318,19 +302,20 @@ class Sandboxes:
 
     def _reroute(self, endpoints: Sequence[EndpointRecord]) -> None:
         for record in endpoints:
-            if record.default_route and record.gateway:
-                gateway = IPv4Address(record.gateway)
-                namespaces.replace_default(record.netns_path, self._home, gateway)
+            if record.routes:
+                namespaces.replace_defaults(
+                    record.netns_path, self._home, record.interface, record.routes
+                )
 
     def _files(self, request: AttachRequest, records: Sequence[EndpointRecord]) -> SandboxFiles:
-        gateway = self._settings.host_gateway or self._catalog.find("bridge").ipam[0].gateway
+        gateways = [each.gateway for each in self._catalog.find("bridge").ipam if each.gateway]
         return sandbox.files(
             request,
             self._settings,
-            addresses=tuple(record.ipv4 for record in records if record.ipv4),
+            addresses=tuple(each for record in records for each in record.addresses),
             own_namespace=records[0].driver != "host",
-            host_gateway=gateway,
-            ipv6=False,
+            host_gateway=self._settings.host_gateway or ",".join(gateways),
+            ipv6=any(record.ipv6 for record in records),
             embedded_dns=any(record.dns_names for record in records),
         )
 
@@ -340,8 +325,13 @@ def _name(reference: str) -> str:
 
 
 def _draft(
-    request: AttachRequest, wanted: EndpointRequest, network: NetworkRecord
+    request: AttachRequest,
+    wanted: EndpointRequest,
+    network: NetworkRecord,
+    present: Sequence[EndpointRecord],
 ) -> EndpointRecord:
+    """An endpoint beside those that are ``present``, with an interface name that none of them has."""
+    interface = options.interface(wanted.options, network, [each.interface for each in present])
     return EndpointRecord(
         endpoint_id=naming.new_endpoint_id(),
         network_id=network.network_id,
@@ -351,9 +341,13 @@ def _draft(
         sandbox_id=naming.new_sandbox_id(),
         netns_path="",
         driver=network.driver,
+        interface=interface,
+        link_local=options.link_local(wanted.link_local),
+        sysctls=options.sysctls(wanted.options, interface),
         hostname=request.hostname,
         aliases=wanted.aliases,
         requested_ipv4=wanted.ipv4 or "",
+        requested_ipv6=wanted.ipv6 or "",
         requested_mac=wanted.mac or "",
         gateway_priority=wanted.gateway_priority,
         exposed=tuple(exposed_keys(request.exposed_ports)),
@@ -361,13 +355,19 @@ def _draft(
 
 
 def _with_route(records: Sequence[EndpointRecord]) -> list[EndpointRecord]:
-    """One endpoint has the default route: the highest priority, then the first network by name, as in Docker."""
-    able = [each for each in records if each.gateway]
-    chosen = min(able, key=lambda each: (-each.gateway_priority, each.network_name), default=None)
+    """One endpoint has the default route of each IP version: the highest priority, then the first network by name."""
+
+    def chosen(able: Iterable[EndpointRecord]) -> str:
+        best = min(able, key=lambda each: (-each.gateway_priority, each.network_name), default=None)
+        return best.endpoint_id if best is not None else ""
+
+    first = chosen(each for each in records if each.gateway)
+    first6 = chosen(each for each in records if each.gateway6)
     return [
         replace(
             each,
-            default_route=chosen is not None and each.endpoint_id == chosen.endpoint_id,
+            default_route=each.endpoint_id == first,
+            default_route6=each.endpoint_id == first6,
         )
         for each in records
     ]

@@ -110,7 +110,9 @@ def _shown(view: NetworkView, wanted: Filters) -> bool:
 def _pool(network: NetworkRecord) -> list[dict[str, Any]]:
     found = []
     for each in network.ipam:
-        entry: dict[str, Any] = {"Subnet": each.subnet, "Gateway": each.gateway}
+        entry: dict[str, Any] = {"Subnet": each.subnet}
+        if each.gateway:
+            entry["Gateway"] = each.gateway
         if each.ip_range:
             entry["IPRange"] = each.ip_range
         if each.auxiliary:

@@ -143,6 +143,7 @@ def _endpoint(fields: Mapping[str, Any]) -> EndpointRecord:
         for each in fields["ports"]
     )
     lists = {
-        key: tuple(fields.get(key) or ()) for key in ("aliases", "dns_names", "exposed", "servers")
+        key: tuple(fields.get(key) or ())
+        for key in ("aliases", "dns_names", "exposed", "link_local", "servers")
     }
     return EndpointRecord(**{**fields, **lists, "ports": ports})

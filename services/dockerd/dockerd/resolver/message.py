@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 A: Final = 1
 PTR: Final = 12
+AAAA: Final = 28
 IN: Final = 1
 OK: Final = 0
 FORMAT_ERROR: Final = 1
@@ -27,6 +29,8 @@ _LONGEST_NAME: Final = 255
 _LONGEST_LABEL: Final = 63
 _TTL: Final = 600
 _REVERSE: Final = ".in-addr.arpa"
+_REVERSE_6: Final = ".ip6.arpa"
+_NIBBLES: Final = 32
 # A pointer to the question's name, which always begins behind the header.
 _QUESTION_NAME: Final = b"\xc0\x0c"
 
@@ -49,9 +53,13 @@ class Query:
     @property
     def address(self) -> str:
         """The address that a PTR question is about; empty for any other."""
-        if self.kind != PTR or not self.name.endswith(_REVERSE):
-            return ""
-        return ".".join(reversed(self.name.removesuffix(_REVERSE).split(".")))
+        if self.kind == PTR and self.name.endswith(_REVERSE):
+            return ".".join(reversed(self.name.removesuffix(_REVERSE).split(".")))
+        nibbles = self.name.removesuffix(_REVERSE_6).split(".")
+        if self.kind == PTR and self.name.endswith(_REVERSE_6) and len(nibbles) == _NIBBLES:
+            with contextlib.suppress(ValueError):
+                return str(IPv6Address(bytes.fromhex("".join(reversed(nibbles)))))
+        return ""
 
 
 def parse(data: bytes) -> Query:
@@ -100,8 +108,9 @@ def truncated(query: Query) -> bytes:
 
 
 def address_record(address: str) -> tuple[int, bytes]:
-    """An A record."""
-    return A, IPv4Address(address).packed
+    """An A or AAAA record."""
+    parsed = ip_address(address)
+    return A if parsed.version == 4 else AAAA, parsed.packed
 
 
 def pointer_record(name: str) -> tuple[int, bytes]:

@@ -103,9 +103,8 @@ class Sandbox:
         addresses = self._records.addresses(self._sandbox, query.name)
         if addresses is None:
             return None
-        wanted = query.kind == message.A and query.dns_class == message.IN
-        records = [message.address_record(each) for each in addresses] if wanted else []
-        return message.answer(query, message.OK, records)
+        known = map(message.address_record, addresses if query.dns_class == message.IN else ())
+        return message.answer(query, message.OK, [each for each in known if each[0] == query.kind])
 
 
 class _Datagrams(asyncio.DatagramProtocol):

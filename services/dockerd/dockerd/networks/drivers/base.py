@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from dockerd.networks.model import AttachRequest, EndpointRecord, NetworkRecord
+from dockerd.networks.model import (
+    AttachRequest,
+    EndpointRecord,
+    EndpointRequest,
+    NetworkRecord,
+)
 
 
 class Driver(Protocol):
     """One kind of network. Every method runs on the networks' thread and may block for microseconds, not longer."""
 
     def plan(
-        self, network: NetworkRecord, request: AttachRequest, draft: EndpointRecord
+        self,
+        network: NetworkRecord,
+        request: AttachRequest,
+        wanted: EndpointRequest,
+        draft: EndpointRecord,
     ) -> EndpointRecord:
         """Complete a draft: choose addresses and host ports, and reserve them in memory.
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dockerd.networks.model import AttachRequest, EndpointRecord, NetworkRecord
+from dockerd.networks.model import (
+    AttachRequest,
+    EndpointRecord,
+    EndpointRequest,
+    NetworkRecord,
+)
 
 
 class HostDriver:
     """The host's own network."""
 
     def plan(
-        self, network: NetworkRecord, request: AttachRequest, draft: EndpointRecord
+        self,
+        network: NetworkRecord,
+        request: AttachRequest,
+        wanted: EndpointRequest,
+        draft: EndpointRecord,
     ) -> EndpointRecord:
         """An endpoint without a namespace; published ports are discarded, as Docker does."""
-        del network, request
+        del network, request, wanted
         return replace(draft, netns_path="")
 
     def build(self, endpoint: EndpointRecord) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dockerd.networks.model import AttachRequest, EndpointRecord, NetworkRecord
+from dockerd.networks.model import (
+    AttachRequest,
+    EndpointRecord,
+    EndpointRequest,
+    NetworkRecord,
+)
 from dockerd.networks.netlink import namespaces
 
 
@@ -16,10 +21,14 @@ class NullDriver:
         self._home = home
 
     def plan(
-        self, network: NetworkRecord, request: AttachRequest, draft: EndpointRecord
+        self,
+        network: NetworkRecord,
+        request: AttachRequest,
+        wanted: EndpointRequest,
+        draft: EndpointRecord,
     ) -> EndpointRecord:
         """The draft as it is."""
-        del network, request
+        del network, request, wanted
         return draft
 
     def build(self, endpoint: EndpointRecord) -> None:

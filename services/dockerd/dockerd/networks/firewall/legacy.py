@@ -14,14 +14,14 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-_TABLES: Final = "/proc/net/ip_tables_names"
-_COMMAND: Final = "iptables-legacy"
+_TABLES: Final = {4: "/proc/net/ip_tables_names", 6: "/proc/net/ip6_tables_names"}
+_COMMANDS: Final = {4: "iptables-legacy", 6: "ip6tables-legacy"}
 _TIMEOUT: Final = 10
 
 
-def serve(bridges: tuple[str, ...], comment: str) -> None:
+def serve(version: int, bridges: tuple[str, ...], comment: str) -> None:
     """Add missing accepts where the legacy filter table drops forwarded packets."""
-    listing = _listing()
+    listing = _listing(version)
     if listing is None:
         return
     chain = "DOCKER-USER" if "-N DOCKER-USER" in listing else "FORWARD"
@@ -33,40 +33,40 @@ def serve(bridges: tuple[str, ...], comment: str) -> None:
     for bridge in bridges:
         for flag in ("-i", "-o"):
             if not any(f"{flag} {bridge} " in line for line in present):
-                _run("-I", chain, *_accept(flag, bridge, comment))
+                _run(version, "-I", chain, *_accept(flag, bridge, comment))
 
 
-def withdraw(comment: str) -> None:
+def withdraw(version: int, comment: str) -> None:
     """Remove every accept that carries the comment."""
-    for line in _listing() or ():
+    for line in _listing(version) or ():
         if comment in line and line.startswith("-A "):
             chain = line.split()[1]
             found = re.search(r"(-[io]) (\S+)", line)
             if found is not None:
-                _run("-D", chain, *_accept(found[1], found[2], comment))
+                _run(version, "-D", chain, *_accept(found[1], found[2], comment))
 
 
 def _accept(flag: str, bridge: str, comment: str) -> tuple[str, ...]:
     return (flag, bridge, "-m", "comment", "--comment", comment, "-j", "ACCEPT")
 
 
-def _listing() -> list[str] | None:
+def _listing(version: int) -> list[str] | None:
     """The filter table's rules; None if the legacy kernel tables are not in use."""
     try:
-        names = Path(_TABLES).read_text().split()
+        names = Path(_TABLES[version]).read_text().split()
     except OSError:
         return None
     if "filter" not in names:
         return None
-    if shutil.which(_COMMAND) is None:
+    if shutil.which(_COMMANDS[version]) is None:
         logger.warning("legacy iptables in use but its command is missing")
         return None
-    return _run("-S").splitlines()
+    return _run(version, "-S").splitlines()
 
 
-def _run(*arguments: str) -> str:
+def _run(version: int, *arguments: str) -> str:
     done = subprocess.run(
-        (_COMMAND, "-w", "5", *arguments),
+        (_COMMANDS[version], "-w", "5", *arguments),
         capture_output=True,
         text=True,
         timeout=_TIMEOUT,

@@ -1,4 +1,4 @@
-"""The stack's table in the kernel: kept equal to what the daemon knows."""
+"""The stack's tables in the kernel: kept equal to what the daemon knows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Firewall:
         self.table = table
         self._foreign = ForeignFilter(self._nftables, table)
         self._bridges: dict[str, BridgeConfig] = {}
-        self._elements: dict[tuple[str, str], rules.Element] = {}
+        self._elements: dict[tuple[int, str, str], rules.Element] = {}
         self._listing = ""
 
     def set_bridge(self, bridge: BridgeConfig) -> None:
@@ -39,10 +39,10 @@ class Firewall:
         """Forget a bridge; the next ``ensure`` takes it out of the table."""
         self._bridges.pop(bridge.name, None)
 
-    def remember(self, ports: Iterable[PublishedPort], container_ip: str) -> None:
-        """Remember published ports; the next ``ensure`` puts them into the table."""
-        for entry in _entries(ports, container_ip):
-            self._elements[entry.map_name, entry.key] = entry
+    def remember(self, ports: Iterable[PublishedPort], addresses: Iterable[str]) -> None:
+        """Remember a container's published ports; the next ``ensure`` puts them into the table."""
+        for entry in _entries(ports, addresses):
+            self._elements[_key(entry)] = entry
 
     def ensure(self) -> None:
         """Replace the table by what is remembered, in one transaction, and make peace with foreign filters.
@@ -67,22 +67,27 @@ class Firewall:
 
     def serve_foreign(self) -> None:
         """Accept our bridges in a foreign filter that drops forwarded packets, where there is one."""
-        self._foreign.serve(tuple(self._bridges))
+        self._foreign.serve(
+            {
+                version: tuple(each.name for each in self._bridges.values() if each.family(version))
+                for version in rules.VERSIONS
+            }
+        )
 
-    def publish(self, ports: Iterable[PublishedPort], container_ip: str) -> None:
-        """Lead host ports to a container."""
-        entries = _entries(ports, container_ip)
+    def publish(self, ports: Iterable[PublishedPort], addresses: Iterable[str]) -> None:
+        """Lead host ports to a container that has these addresses."""
+        entries = _entries(ports, addresses)
         for entry in entries:
-            self._elements[entry.map_name, entry.key] = entry
+            self._elements[_key(entry)] = entry
         if entries:
             self._apply(rules.add(self.table, entries))
 
-    def withdraw(self, ports: Iterable[PublishedPort], container_ip: str) -> None:
+    def withdraw(self, ports: Iterable[PublishedPort], addresses: Iterable[str]) -> None:
         """Stop leading host ports to a container; harmless for ports that are not published."""
         entries = [
             entry
-            for entry in _entries(ports, container_ip)
-            if self._elements.pop((entry.map_name, entry.key), None) is not None
+            for entry in _entries(ports, addresses)
+            if self._elements.pop(_key(entry), None) is not None
         ]
         if entries:
             self._apply(rules.remove(self.table, entries))
@@ -107,8 +112,17 @@ class Firewall:
             self.ensure()
 
     def _list(self) -> str:
-        return self._nftables.run(f"list table ip {self.table}", terse=True)
+        return "".join(
+            self._nftables.run(f"list table {ip} {self.table}", terse=True)
+            for ip in rules.families()
+        )
 
 
-def _entries(ports: Iterable[PublishedPort], container_ip: str) -> list[rules.Element]:
-    return [entry for port in ports if (entry := rules.element(port, container_ip)) is not None]
+def _key(entry: rules.Element) -> tuple[int, str, str]:
+    return entry.version, entry.map_name, entry.key
+
+
+def _entries(ports: Iterable[PublishedPort], addresses: Iterable[str]) -> list[rules.Element]:
+    """Each entry once: a container's port may be published twice."""
+    known = tuple(addresses)
+    return list(dict.fromkeys(entry for port in ports for entry in rules.elements(port, known)))

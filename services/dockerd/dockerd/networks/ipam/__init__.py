@@ -1,1 +1,1 @@
-"""Address management: bitmaps, pools, and the allocator over them."""
+"""Address management: pools, and the allocator over them."""

@@ -6,62 +6,71 @@ refilled from them at every start.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address
 
-from dockerd.networks.errors import AddressInUse, InvalidAddress
+from dockerd.networks.errors import AddressInUse, AddressOutOfRange, InvalidAddress
 from dockerd.networks.ipam.pools import AddressPool
-from dockerd.networks.model import NetworkId
+from dockerd.networks.model import IpAddress, IpNetwork, NetworkId
 
 
 class AddressAllocator:
-    """The address pools of all networks."""
+    """The address pools of all networks, one for each IP version that a network has."""
 
     def __init__(self) -> None:
-        self._pools: dict[NetworkId, AddressPool] = {}
+        self._pools: dict[tuple[NetworkId, int], AddressPool] = {}
 
-    def add_network(
+    def add_pool(
         self,
         network_id: NetworkId,
-        subnet: IPv4Network,
-        gateway: IPv4Address | None,
-        ip_range: IPv4Network | None = None,
+        subnet: IpNetwork,
+        gateway: IpAddress | None,
+        ip_range: IpNetwork | None = None,
     ) -> None:
-        """Open a pool, empty but for its reserved addresses."""
-        self._pools[network_id] = AddressPool(subnet, gateway, ip_range)
+        """Open a pool, empty but for its reserved addresses; it replaces the one of the same version."""
+        self._pools[network_id, subnet.version] = AddressPool(subnet, gateway, ip_range)
 
     def remove_network(self, network_id: NetworkId) -> None:
-        """Forget a network's pool."""
-        self._pools.pop(network_id, None)
+        """Forget a network's pools."""
+        for version in (4, 6):
+            self._pools.pop((network_id, version), None)
 
-    def allocate(self, network_id: NetworkId, wanted: str | None = None) -> IPv4Address:
-        """An address for an endpoint: the one asked for, or the lowest free one."""
-        pool = self._pools[network_id]
-        if wanted is None:
+    def allocate(self, network_id: NetworkId, version: int, wanted: str | None = None) -> IpAddress:
+        """An address for an endpoint: the one asked for, or the lowest free one.
+
+        Raises InvalidAddress, AddressOutOfRange, AddressInUse, NoAddressLeft.
+        """
+        pool = self._pools.get((network_id, version))
+        if not wanted:
+            assert pool is not None, "an address of a version that the network has not"
             return pool.take_next()
         try:
-            address = IPv4Address(wanted)
+            address = ip_address(wanted)
         except ValueError:
-            raise InvalidAddress("IPv4 address", wanted) from None
+            raise InvalidAddress(f"IPv{version} address", wanted) from None
+        if address.version != version:
+            raise InvalidAddress(f"IPv{version} address", wanted)
+        if pool is None:
+            raise AddressOutOfRange(wanted)
         pool.take(address)
         return address
 
     def restore(self, network_id: NetworkId, address: str) -> bool:
         """Mark a live endpoint's address as taken; False if it cannot be (moved subnet, or taken twice)."""
-        pool = self._pools.get(network_id)
-        if pool is None or IPv4Address(address) not in pool.subnet:
+        parsed = ip_address(address)
+        pool = self._pools.get((network_id, parsed.version))
+        if pool is None or parsed not in pool.subnet:
             return False
         try:
-            pool.take(IPv4Address(address))
+            pool.take(parsed)
         except AddressInUse:
             return False
         return True
 
     def release(self, network_id: NetworkId, address: str) -> None:
-        """Give an address back; harmless if it is free."""
-        pool = self._pools.get(network_id)
-        if pool is not None and address:
-            pool.release(IPv4Address(address))
-
-    def free(self, network_id: NetworkId) -> int:
-        """How many addresses a network has left."""
-        return self._pools[network_id].free
+        """Give an address back; harmless if it is free, or none."""
+        if not address:
+            return
+        parsed = ip_address(address)
+        pool = self._pools.get((network_id, parsed.version))
+        if pool is not None:
+            pool.release(parsed)

@@ -1,15 +1,19 @@
-"""IPv4 addresses of interfaces."""
+"""IP addresses of interfaces."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
 
+from dockerd.networks.model import IpInterface
 from dockerd.networks.netlink import message
 from dockerd.networks.netlink.connection import NetlinkConnection, Request
 
 
-def add(index: int, address: IPv4Interface) -> Request:
-    """The request that gives an interface an address, with the subnet's broadcast address."""
+def add(index: int, address: IpInterface) -> Request:
+    """The request that gives an interface an address: IPv4 with the subnet's broadcast address, IPv6 at once usable.
+
+    Nobody else can have an IPv6 address that our pools gave out, so no duplicate is looked for: it would take a second.
+    """
     return Request(
         message.RTM_NEWADDR,
         _payload(index, address),
@@ -18,31 +22,37 @@ def add(index: int, address: IPv4Interface) -> Request:
     )
 
 
-def remove(index: int, address: IPv4Interface) -> Request:
+def remove(index: int, address: IpInterface) -> Request:
     """The request that takes an address away."""
     return Request(message.RTM_DELADDR, _payload(index, address), 0, f"remove address {address}")
 
 
-def every(connection: NetlinkConnection, index: int | None = None) -> list[IPv4Interface]:
-    """The IPv4 addresses of one interface or of all."""
-    found = []
+def every(connection: NetlinkConnection, index: int | None = None) -> list[IpInterface]:
+    """The addresses of one interface or of all."""
+    found: list[IpInterface] = []
     payload = message.ifaddr(index=0, prefix=0)
     for _, body in connection.dump(message.RTM_GETADDR, payload, "list addresses"):
         family, prefix, owner = message.parse_ifaddr(body)
         fields = message.parse_attributes(body, message.IFADDR_SIZE)
         local = fields.get(message.IFA_LOCAL) or fields.get(message.IFA_ADDRESS)
-        if family == message.AF_INET and local and index in {None, owner}:
-            found.append(IPv4Interface((IPv4Address(local), prefix)))
+        if local and index in {None, owner}:
+            text = f"{ip_address(local)}/{prefix}"
+            found.append(IPv4Interface(text) if family == message.AF_INET else IPv6Interface(text))
     return found
 
 
-def _payload(index: int, address: IPv4Interface) -> bytes:
+def _payload(index: int, address: IpInterface) -> bytes:
+    network = address.network
     payload = (
-        message.ifaddr(index=index, prefix=address.network.prefixlen)
+        message.ifaddr(
+            index=index,
+            prefix=network.prefixlen,
+            family=message.family_of(address.version),
+            flags=message.IFA_F_NODAD if address.version == 6 else 0,
+        )
         + message.attribute(message.IFA_LOCAL, address.ip.packed)
         + message.attribute(message.IFA_ADDRESS, address.ip.packed)
     )
-    broadcast = address.network.broadcast_address
-    if address.network.prefixlen < 31:
-        payload += message.attribute(message.IFA_BROADCAST, broadcast.packed)
+    if isinstance(address, IPv4Interface) and network.prefixlen < 31:
+        payload += message.attribute(message.IFA_BROADCAST, network.broadcast_address.packed)
     return payload

@@ -56,6 +56,7 @@ BR_STATE_DISABLED: Final = 0
 IFA_ADDRESS: Final = 1
 IFA_LOCAL: Final = 2
 IFA_BROADCAST: Final = 4
+IFA_F_NODAD: Final = 0x02
 
 RTA_DST: Final = 1
 RTA_OIF: Final = 4
@@ -79,6 +80,11 @@ HEADER_SIZE: Final = _HEADER.size
 IFINFO_SIZE: Final = _IFINFO.size
 IFADDR_SIZE: Final = _IFADDR.size
 ROUTE_SIZE: Final = _ROUTE.size
+
+
+def family_of(version: int) -> int:
+    """The address family of an IP version."""
+    return AF_INET if version == 4 else AF_INET6
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -143,9 +149,9 @@ def parse_ifinfo(payload: bytes) -> tuple[int, int]:
     return index, flags
 
 
-def ifaddr(*, index: int, prefix: int, family: int = AF_INET) -> bytes:
+def ifaddr(*, index: int, prefix: int, family: int = AF_UNSPEC, flags: int = 0) -> bytes:
     """struct ifaddrmsg."""
-    return _IFADDR.pack(family, prefix, 0, 0, index)
+    return _IFADDR.pack(family, prefix, flags, 0, index)
 
 
 def parse_ifaddr(payload: bytes) -> tuple[int, int, int]:
@@ -154,7 +160,7 @@ def parse_ifaddr(payload: bytes) -> tuple[int, int, int]:
     return family, prefix, index
 
 
-def route(*, prefix: int = 0, family: int = AF_INET) -> bytes:
+def route(*, prefix: int = 0, family: int = AF_UNSPEC) -> bytes:
     """struct rtmsg for a unicast route in the main table."""
     return _ROUTE.pack(
         family, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST, 0

@@ -8,17 +8,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from dockerd.linux import mounts, namespaces
+from dockerd.networks.model import IpAddress, IpInterface
 from dockerd.networks.netlink import addresses, links, routes
 from dockerd.networks.netlink.connection import NetlinkConnection, Request
 
 LOOPBACK_INDEX: Final = 1
-_IPV6_SETTINGS: Final = "/proc/sys/net/ipv6"
+_SETTINGS: Final = "/proc/sys"
+_IPV6_SETTINGS: Final = f"{_SETTINGS}/net/ipv6"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,15 @@ class InnerLink:
     mac: str
     mtu: int
     master: int
-    address: IPv4Interface
-    gateway: IPv4Address | None
+    addresses: tuple[IpInterface, ...]
+    gateways: tuple[IpAddress, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    """Settings that the user wants, by their paths below /proc/sys."""
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether the interface has IPv6 at all."""
+        return any(each.version == 6 for each in self.addresses)
 
 
 @contextlib.contextmanager
@@ -69,10 +77,11 @@ def joined(path: str, home: int) -> Iterator[NetlinkConnection]:
         os.close(descriptor)
 
 
-def replace_default(path: str, home: int, gateway: IPv4Address) -> None:
-    """Lead everything in a namespace to another gateway."""
+def replace_defaults(path: str, home: int, name: str, gateways: Sequence[IpAddress]) -> None:
+    """Lead everything in a namespace to other gateways, behind the interface of that name."""
     with joined(path, home) as connection:
-        connection.run([routes.default(gateway, replace=True)])
+        index = _inner_index(connection, name)
+        connection.run([routes.default(each, index, replace=True) for each in gateways])
 
 
 def loopback_up(connection: NetlinkConnection) -> None:
@@ -99,15 +108,17 @@ def furnish(host: NetlinkConnection, inner: NetlinkConnection, link: InnerLink) 
     finally:
         os.close(netns)
     index = _inner_index(inner, link.name)
-    _disable_ipv6(link.name)
+    _configure_ipv6(link.name, enabled=link.ipv6)
     batch: list[Request] = [
         links.set_up(LOOPBACK_INDEX),
-        addresses.add(index, link.address),
+        *(addresses.add(index, each) for each in link.addresses),
         links.set_up(index),
+        *(routes.default(each, index) for each in link.gateways),
     ]
-    if link.gateway is not None:
-        batch.append(routes.default(link.gateway))
     inner.run(batch)
+    for path, value in link.sysctls.items():
+        with open(f"{_SETTINGS}/{path}", "wb", buffering=0) as setting:
+            setting.write(value.encode())
 
 
 def remove(path: str) -> None:
@@ -134,8 +145,13 @@ def is_mounted(path: str) -> bool:
         os.close(descriptor)
 
 
-def addresses_inside(path: str) -> list[IPv4Interface]:
-    """The IPv4 addresses in the namespace bound at a path, without loopback."""
+def has_ipv6() -> bool:
+    """Whether namespaces have IPv6, at least on their loopback."""
+    return os.path.exists(_IPV6_SETTINGS)
+
+
+def addresses_inside(path: str) -> list[IpInterface]:
+    """The addresses in the namespace bound at a path, without loopback."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with namespaces.entered(descriptor), NetlinkConnection() as connection:
@@ -151,10 +167,16 @@ def _inner_index(connection: NetlinkConnection, name: str) -> int:
     return found.index
 
 
-def _disable_ipv6(interface: str) -> None:
-    # As Docker does on a network without IPv6: no link-local address, no router solicitation.
-    with (
-        contextlib.suppress(FileNotFoundError),
-        open(f"{_IPV6_SETTINGS}/conf/{interface}/disable_ipv6", "wb", buffering=0) as setting,
-    ):
-        setting.write(b"1")
+def _configure_ipv6(interface: str, *, enabled: bool) -> None:
+    """All of it is ours to configure: a router's advertisement, which any neighbour can forge, changes nothing.
+
+    Without an IPv6 address there is no IPv6 at all, not even a link-local address (CVE-2024-32473). Neighbours that knew
+    an address under another container's MAC learn the new one at once (``ndisc_notify``).
+    """
+    settings = {"accept_ra": "0", "ndisc_notify": "1", "disable_ipv6": "0" if enabled else "1"}
+    for name, value in settings.items():
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(f"{_IPV6_SETTINGS}/conf/{interface}/{name}", "wb", buffering=0) as setting,
+        ):
+            setting.write(value.encode())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from dockerd.networks.errors import InvalidAddress, InvalidPort, InvalidProtocol
-from dockerd.networks.model import PortBinding, Protocol
+from dockerd.networks.model import IpAddress, PortBinding, Protocol, PublishedPort
 
-Address = IPv4Address | IPv6Address
+Address = IpAddress
 
 ANY_IPV4: Final = IPv4Address(0)
 ANY_IPV6: Final = IPv6Address(0)
@@ -75,18 +75,31 @@ def exposed_keys(keys: Sequence[str]) -> Iterator[str]:
             yield f"{port}/{protocol}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortPlan:
+    """What has to be bound on the host, and what is opened on the container's own addresses."""
+
+    requests: tuple[PortRequest, ...]
+    opened: tuple[PublishedPort, ...]
+
+
 def plan(
     *,
     exposed: Sequence[str],
     bindings: Mapping[str, Sequence[PortBinding]],
     publish_all: bool,
-    default_addresses: tuple[Address, ...],
-    ipv6: bool,
-) -> list[PortRequest]:
+    default_address: Address,
+    routed: Mapping[int, bool],
+) -> PortPlan:
     """The requests of a container: given ports first, then ranges, then whatever is free.
 
-    ``default_addresses`` stand for an empty host address; requests for IPv6 addresses are left out without ``ipv6``.
+    ``default_address`` stands for an empty host address; if it is 0.0.0.0, ``::`` does, too, for a container with IPv6.
+    ``routed`` says of each IP version that the container has whether its ports are opened instead of bound. A host address
+    of a version that the container has not is left to the relay if it is IPv6, and means nothing if it is IPv4.
     """
+    defaults: tuple[Address, ...] = (default_address,)
+    if default_address == ANY_IPV4 and 6 in routed:
+        defaults = (ANY_IPV4, ANY_IPV6)
     requests: list[PortRequest] = []
     bound: set[str] = set()
     for key, wanted in bindings.items():
@@ -94,22 +107,46 @@ def plan(
         for offset, port in enumerate(range(ports.first, ports.last + 1)):
             bound.add(f"{port}/{protocol}")
             requests += _of_port(
-                protocol, port, offset, len(ports), wanted or (PortBinding(),), default_addresses
+                protocol, port, offset, len(ports), wanted or (PortBinding(),), defaults
             )
     if publish_all:
         for key in exposed_keys(exposed):
             if key not in bound:
                 ports, protocol = parse_key(key)
-                requests += _of_port(
-                    protocol, ports.first, 0, 1, (PortBinding(),), default_addresses
-                )
+                requests += _of_port(protocol, ports.first, 0, 1, (PortBinding(),), defaults)
     merged = _same_port_together(requests)
-    if not ipv6:
-        merged = [_without_ipv6(request) for request in merged]
-    return sorted(
-        (request for request in merged if request.addresses),
-        key=lambda request: (not request.host.single, request.host.first == 0),
+    to_bind = [
+        _only(each, {version for version in (4, 6) if _binds(version, routed)}) for each in merged
+    ]
+    return PortPlan(
+        requests=tuple(
+            sorted(
+                (each for each in to_bind if each.addresses),
+                key=lambda each: (not each.host.single, each.host.first == 0),
+            )
+        ),
+        opened=tuple(
+            dict.fromkeys(
+                PublishedPort(
+                    protocol=each.protocol,
+                    container_port=each.container_port,
+                    host_ip=str(ANY_IPV4 if address.version == 4 else ANY_IPV6),
+                    host_port=0,
+                    routed=True,
+                )
+                for each in merged
+                for address in each.addresses
+                if routed.get(address.version)
+            )
+        ),
     )
+
+
+def _binds(version: int, routed: Mapping[int, bool]) -> bool:
+    """Whether ports of the host are bound: for what is translated, and for IPv6 that is relayed to an IPv4 address."""
+    if version in routed:
+        return not routed[version]
+    return version == 6 and not routed.get(4, True)
 
 
 def _of_port(
@@ -118,7 +155,7 @@ def _of_port(
     offset: int,
     count: int,
     wanted: Sequence[PortBinding],
-    default_addresses: tuple[Address, ...],
+    defaults: tuple[Address, ...],
 ) -> Iterator[PortRequest]:
     for binding in wanted:
         host = parse_range(binding.host_port)
@@ -128,7 +165,7 @@ def _of_port(
         yield PortRequest(
             protocol=protocol,
             container_port=port,
-            addresses=(parse_address(binding.host_ip),) if binding.host_ip else default_addresses,
+            addresses=(parse_address(binding.host_ip),) if binding.host_ip else defaults,
             host=host,
         )
 
@@ -162,12 +199,9 @@ def _same_port_together(requests: list[PortRequest]) -> list[PortRequest]:
     ]
 
 
-def _without_ipv6(request: PortRequest) -> PortRequest:
-    return PortRequest(
-        protocol=request.protocol,
-        container_port=request.container_port,
-        addresses=tuple(each for each in request.addresses if isinstance(each, IPv4Address)),
-        host=request.host,
+def _only(request: PortRequest, versions: set[int]) -> PortRequest:
+    return replace(
+        request, addresses=tuple(each for each in request.addresses if each.version in versions)
     )
 
 

@@ -53,7 +53,7 @@ class PortReservations:
         self._adopted[name] = socket.socket(fileno=fd)
 
     def reserve(
-        self, requests: Iterable[PortRequest], container_ip: str
+        self, requests: Iterable[PortRequest], addresses: Sequence[str]
     ) -> tuple[PublishedPort, ...]:
         """Reserve a host port for each request, all of them or none.
 
@@ -62,19 +62,19 @@ class PortReservations:
         reserved: list[PublishedPort] = []
         try:
             for request in requests:
-                reserved += self._reserve(request, container_ip)
+                reserved += self._reserve(request, addresses)
         except BaseException:
             self.release(reserved)
             raise
         return tuple(reserved)
 
-    def restore(self, ports: Iterable[PublishedPort], container_ip: str) -> None:
+    def restore(self, ports: Iterable[PublishedPort], addresses: Sequence[str]) -> None:
         """Hold the ports of a container that outlived the daemon, by adopted sockets where there are any.
 
         A port that another process took in the meantime is logged: the firewall still leads it to the container.
         """
         for port in ports:
-            if port.fd_name in self._sockets:
+            if port.routed or port.fd_name in self._sockets:
                 continue
             address = parse_address(port.host_ip)
             self._allocator.restore(port.protocol, address, port.host_port)
@@ -88,7 +88,7 @@ class PortReservations:
                 self._sockets[port.fd_name] = None
                 logger.warning(
                     "host port of a running container is taken",
-                    extra={"port": describe(port, container_ip), "error": str(error)},
+                    extra={"port": describe(port, addresses), "error": str(error)},
                 )
 
     def release(self, ports: Iterable[PublishedPort]) -> None:
@@ -119,11 +119,11 @@ class PortReservations:
         self._sockets.clear()
         self._adopted.clear()
 
-    def _reserve(self, request: PortRequest, container_ip: str) -> list[PublishedPort]:
+    def _reserve(self, request: PortRequest, addresses: Sequence[str]) -> list[PublishedPort]:
         for attempt in range(1, _ATTEMPTS + 1):
             port = self._allocator.take(request.protocol, request.addresses, request.host)
             try:
-                return self._bind_all(request, port, container_ip)
+                return self._bind_all(request, port, addresses)
             except PortTaken:
                 for address in request.addresses:
                     self._allocator.release(request.protocol, address, port)
@@ -131,7 +131,9 @@ class PortReservations:
                     raise
         raise AssertionError("unreachable")
 
-    def _bind_all(self, request: PortRequest, port: int, container_ip: str) -> list[PublishedPort]:
+    def _bind_all(
+        self, request: PortRequest, port: int, addresses: Sequence[str]
+    ) -> list[PublishedPort]:
         bound: list[tuple[PublishedPort, socket.socket | None]] = []
         for address in request.addresses:
             published = PublishedPort(
@@ -147,7 +149,7 @@ class PortReservations:
                     if held is not None:
                         held.close()
                 cause = os.strerror(error.errno or 0).lower()
-                raise PortTaken(describe(published, container_ip), cause) from error
+                raise PortTaken(describe(published, addresses), cause) from error
         for published, held in bound:
             self._keep(published, held)
         return [published for published, _ in bound]
@@ -163,10 +165,15 @@ class PortReservations:
             self._on_release(name)
 
 
-def describe(port: PublishedPort, container_ip: str) -> str:
-    """A published port as Docker writes it: ``0.0.0.0:8080:172.17.0.2:80/tcp``."""
-    host = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
-    return f"{host}:{port.host_port}:{container_ip}:{port.key}"
+def describe(port: PublishedPort, addresses: Sequence[str]) -> str:
+    """A published port as Docker writes it: ``0.0.0.0:8080:172.17.0.2:80/tcp``, IPv6 addresses in brackets."""
+    same = [each for each in addresses if (":" in each) == (":" in port.host_ip)]
+    inside = (same or list(addresses) or [""])[0]
+    return f"{_bracketed(port.host_ip)}:{port.host_port}:{_bracketed(inside)}:{port.key}"
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 def summary(
@@ -175,7 +182,8 @@ def summary(
     """NetworkSettings.Ports: every exposed or published port, with its host bindings or null."""
     found: dict[str, list[dict[str, str]] | None] = dict.fromkeys(exposed)
     for port in ports:
-        entry = {"HostIp": port.host_ip, "HostPort": str(port.host_port)}
+        # An open port of a routed network has no port of the host.
+        entry = {"HostIp": port.host_ip, "HostPort": "" if port.routed else str(port.host_port)}
         known = found.get(port.key)
         if known is None:
             found[port.key] = [entry]

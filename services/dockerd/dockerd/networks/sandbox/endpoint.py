@@ -34,14 +34,15 @@ def is_host_interface(name: str) -> bool:
     return _VETH.fullmatch(name) is not None
 
 
-def derived_mac(address: IPv4Address) -> str:
-    """Docker's ``02:42:`` followed by the address: whoever gets the address again has the same MAC."""
-    return "02:42:" + address.packed.hex(":")
+def derived_mac(address: str) -> str:
+    """Docker's ``02:42:`` followed by the IPv4 address: whoever gets it again has the same MAC. Random without one."""
+    packed = IPv4Address(address).packed if address else secrets.token_bytes(4)
+    return "02:42:" + packed.hex(":")
 
 
 def bridge_mac() -> str:
     """A random locally administered address for a bridge."""
-    return "02:42:" + secrets.token_bytes(4).hex(":")
+    return derived_mac("")
 
 
 def checked_mac(text: str) -> str:

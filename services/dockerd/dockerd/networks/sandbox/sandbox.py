@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dockerd.networks.model import AttachRequest, NetworkSettings, SandboxFiles
+from dockerd.networks.netlink import namespaces
 from dockerd.networks.sandbox import hosts, resolvconf
 
 
@@ -18,7 +19,10 @@ def files(
     ipv6: bool,
     embedded_dns: bool = False,
 ) -> SandboxFiles:
-    """The content for a container with these addresses; ``own_namespace`` is false with ``--network host``."""
+    """The content for a container with these addresses; ``own_namespace`` is false with ``--network host``.
+
+    ``ipv6`` says whether it has more of IPv6 than its loopback.
+    """
     hostname = request.hostname or request.container_id[:12]
     extra = hosts.parse_extra(request.extra_hosts, host_gateway)
     if own_namespace or extra:
@@ -27,7 +31,7 @@ def files(
             domainname=request.domainname,
             addresses=addresses,
             extra=extra,
-            ipv6=ipv6 or not own_namespace,
+            ipv6=namespaces.has_ipv6(),
         )
     else:
         hosts_text = _host_file("/etc/hosts")
