@@ -28,6 +28,7 @@ from containerd.metadata.db import Database
 from containerd.metadata.leases import LeaseStore
 from containerd.metadata.namespaces import NamespaceStore
 from containerd.metadata.records import RecordStore
+from containerd.mounts.manager import MountManager
 from containerd.services.containers import ContainersService
 from containerd.services.content import ContentService
 from containerd.services.diff import DiffService
@@ -37,6 +38,7 @@ from containerd.services.health import HealthService
 from containerd.services.images import ImagesService
 from containerd.services.introspection import IntrospectionService
 from containerd.services.leases import LeasesService
+from containerd.services.mounts import MountsService
 from containerd.services.namespaces import NamespacesService
 from containerd.services.sandbox_controller import SandboxControllerService
 from containerd.services.sandboxes import SandboxStoreService
@@ -70,6 +72,7 @@ from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2
 from wire.gen.containerd.services.version.v1 import version_pb2
+from wire.gen.containerd.types.mount_pb2 import ActivationInfo
 from wire.gen.containerd.types.sandbox_pb2 import Sandbox as TypeSandbox
 from wire.gen.health.v1 import health_pb2
 from wire.gen.shim.events.v1 import events_pb2 as shim_events_pb2
@@ -118,8 +121,13 @@ async def serve(config: Config) -> None:
         containers = RecordStore(database, "container")
         sandbox_records = RecordStore(database, "sandbox")
         leases = LeaseStore(database)
+        mounts = MountManager(
+            os.path.join(config.state, "io.containerd.mount-manager.v1.bolt"),
+            database,
+            (config.root,),
+        )
         collector = Collector(
-            database, content, snapshotter, exchange, _READERS, seconds(settings.gc_delay)
+            database, content, snapshotter, mounts, exchange, _READERS, seconds(settings.gc_delay)
         )
         stack.push_async_callback(collector.close)
         unpacker = Unpacker(content, snapshotter)
@@ -152,6 +160,7 @@ async def serve(config: Config) -> None:
             sandboxes.restore(),
             manager.restore(),
             snapshotter.sweep(),
+            mounts.restore(),
             leases.forget_transfers(),
         )
         server = grpc.aio.server(
@@ -165,6 +174,7 @@ async def serve(config: Config) -> None:
             (events_pb2, "Events"): EventsService(exchange),
             (images_pb2, "Images"): ImagesService(images, exchange, collector),
             (leases_pb2, "Leases"): LeasesService(leases, collector),
+            (mounts_pb2, "Mounts"): MountsService(mounts),
             (namespace_pb2, "Namespaces"): NamespacesService(NamespaceStore(database), exchange),
             (sandbox_pb2, "Controller"): SandboxControllerService(
                 sandboxes, sandbox_records, exchange
@@ -172,7 +182,9 @@ async def serve(config: Config) -> None:
             (sandbox_pb2, "Store"): SandboxStoreService(sandbox_records, collector),
             (snapshots_pb2, "Snapshots"): SnapshotsService(snapshotter, collector),
             (streaming_pb2, "Streaming"): StreamingService(streams),
-            (tasks_pb2, "Tasks"): TasksService(manager, containers, sandboxes, sandbox_records),
+            (tasks_pb2, "Tasks"): TasksService(
+                manager, containers, sandboxes, sandbox_records, mounts
+            ),
             (transfer_pb2, "Transfer"): TransferService(
                 content=content,
                 images=images,
@@ -194,8 +206,6 @@ async def serve(config: Config) -> None:
         )
         served = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services]
         services[health_pb2, "Health"] = HealthService(served, stop)
-        # Its methods are refused by name, until there is a manager of mounts.
-        services[mounts_pb2, "Mounts"] = None
         server.add_generic_rpc_handlers(
             tuple(handlers(module, name, service) for (module, name), service in services.items())
         )
@@ -242,11 +252,16 @@ def _read_sandbox(data: bytes) -> Record:
     return Record(TypeSandbox.FromString(data).labels)
 
 
+def _read_mount(data: bytes) -> Record:
+    return Record(ActivationInfo.FromString(data).labels)
+
+
 # What the collector reads from records.
 _READERS: Final[Mapping[str, Reader]] = {
     "image": _read_image,
     "container": _read_container,
     "sandbox": _read_sandbox,
+    "mount": _read_mount,
 }
 _PLUGIN_NAMES: Final = {"Store": "sandboxes", "Controller": "sandbox-controllers"}
 

@@ -10,6 +10,8 @@ import ctypes
 import errno
 import os
 
+from wire import mount_options
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
@@ -20,15 +22,8 @@ _SIGKILL: Final = 9
 _MNT_DETACH: Final = 2
 _UMOUNT_NOFOLLOW: Final = 8
 
-_FLAGS: Final = {
-    "ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "sync": 0x10, "remount": 0x20, "dirsync": 0x80,
-    "noatime": 0x400, "nodiratime": 0x800, "bind": 0x1000, "rbind": 0x5000, "private": 0x40000,
-    "rprivate": 0x44000, "slave": 0x80000, "rslave": 0x84000, "shared": 0x100000, "rshared": 0x104000,
-    "relatime": 0x200000, "strictatime": 0x1000000,
-}  # fmt: skip
 DEFAULT: Final = int(_signal.SIG_DFL)
 IGNORED: Final = int(_signal.SIG_IGN)
-_NOTHING: Final = frozenset({"rw", "defaults", "suid", "dev", "exec", "async", "atime"})
 
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -63,20 +58,13 @@ def set_signal(number: int, handler: Any) -> None:
 
 def mount(source: str, target: str, kind: str, options: list[str]) -> None:
     """mount(2) with the words of a containerd Mount."""
-    flags = 0
-    data = []
-    for word in options:
-        if word in _FLAGS:
-            flags |= _FLAGS[word]
-        elif word not in _NOTHING:
-            data.append(word)
+    flags, data = mount_options.split(options)
     arguments = (os.fsencode(source), os.fsencode(target), kind.encode())
-    result = _MOUNT(*arguments, ctypes.c_ulong(flags), ",".join(data).encode() or None)
-    _checked(result, target)
-    if flags & _FLAGS["bind"] and flags & _FLAGS["ro"]:
+    _checked(_MOUNT(*arguments, ctypes.c_ulong(flags), data.encode() or None), target)
+    if flags & mount_options.BIND and flags & mount_options.READ_ONLY:
         # The kernel ignores MS_RDONLY in the first call of a bind mount.
-        result = _MOUNT(*arguments, ctypes.c_ulong(flags | _FLAGS["remount"]), None)
-        _checked(result, target)
+        flags |= mount_options.REMOUNT
+        _checked(_MOUNT(*arguments, ctypes.c_ulong(flags), None), target)
 
 
 def unmount_all(target: str) -> None:

@@ -9,7 +9,6 @@ import pytest
 from google.protobuf.any_pb2 import Any as Packed
 from tests.support.containerd import Containerd
 
-from wire.gen.containerd.services.mounts.v1 import mounts_pb2, mounts_pb2_grpc
 from wire.gen.containerd.services.sandbox.v1 import sandbox_pb2 as pb
 from wire.gen.containerd.services.sandbox.v1 import sandbox_pb2_grpc
 from wire.gen.containerd.types import sandbox_pb2
@@ -66,13 +65,6 @@ def test_bad_sandboxes_are_refused(store: Any, change: dict[str, str], fields: l
     with pytest.raises(grpc.RpcError) as raised:
         store.Create(pb.StoreCreateRequest(sandbox=sandbox), metadata=HERE)
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-def test_what_is_not_served_is_refused_by_name(containerd: Containerd) -> None:
-    mounts = mounts_pb2_grpc.MountsStub(containerd.channel)
-    with pytest.raises(grpc.RpcError) as raised:
-        next(mounts.List(mounts_pb2.ListRequest(), metadata=HERE))
-    assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_malformed_bytes_do_no_harm(containerd: Containerd) -> None:

@@ -14,6 +14,7 @@ from containerd.content.local import ContentStore
 from containerd.events.exchange import Exchange
 from containerd.gc.graph import SNAPSHOTTER, Node, Reader, build
 from containerd.metadata.db import Database
+from containerd.mounts.manager import MountManager
 from containerd.snapshots.overlay import OverlaySnapshotter
 from wire import namespaces
 from wire.gen.containerd.events import image_pb2, snapshot_pb2
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _QUERIES: Final = {
     "content": ("DELETE FROM blobs WHERE namespace = ? AND digest = ?",),
+    "mount": ("DELETE FROM records WHERE kind = 'mount' AND namespace = ? AND name = ?",),
     "image": ("DELETE FROM records WHERE kind = 'image' AND namespace = ? AND name = ?",),
     "ingest": ("DELETE FROM ingests WHERE namespace = ? AND ref = ?",),
     "lease": (
@@ -46,6 +48,7 @@ class Collector:
         database: Database,
         content: ContentStore,
         snapshotter: OverlaySnapshotter,
+        mounts: MountManager,
         exchange: Exchange,
         readers: Mapping[str, Reader],
         delay: float,
@@ -57,6 +60,7 @@ class Collector:
         self._database = database
         self._content = content
         self._snapshotter = snapshotter
+        self._mounts = mounts
         self._exchange = exchange
         self._readers = readers
         self._delay = delay
@@ -96,6 +100,8 @@ class Collector:
             found = await self._database.call(self._forget)
             for number in found.snapshots:
                 await self._snapshotter.discard(number)
+            if any(node.kind == "mount" for node in found.nodes):
+                await self._mounts.sweep()
             blobs = await self._content.sweep()
         for node in found.nodes:
             self._announce(node)

@@ -24,10 +24,12 @@ _EXPIRE: Final = "containerd.io/gc.expire"
 _FLAT: Final = "containerd.io/gc.flat"
 _REFERENCE: Final = "containerd.io/gc.ref."
 _BACK: Final = "containerd.io/gc.bref."
+# Nothing needs a container by a label, and a mount keeps nothing.
+_ONE_WAY: Final[Mapping[str, str]] = {"container": _BACK, "mount": _REFERENCE}
 
 
 class Node(NamedTuple):
-    """One object. Kinds: ``content``, ``snapshot``, ``image``, ``container``, ``ingest``, ``lease``.
+    """One object. Kinds: ``content``, ``snapshot``, ``image``, ``container``, ``ingest``, ``lease``, ``mount``.
 
     A snapshot's name is ``<snapshotter>/<key>``. What a ``flat`` node refers to is not kept (a snapshot's parents are).
     """
@@ -153,6 +155,7 @@ def _add_leases(graph: Graph, connection: sqlite3.Connection, now: float) -> Non
             "content": Node("content", namespace, name),
             "ingests": Node("ingest", namespace, name),
             "images": Node("image", namespace, name),
+            "mounts": Node("mount", namespace, name),
             "snapshots": Node("snapshot", namespace, f"{snapshotter}/{name}"),
         }[word]
         graph.connect(node, target._replace(flat=flat.get(node, False) and word != "ingests"))
@@ -172,7 +175,8 @@ def _add_records(
         graph.add(node, record.labels)
         for target_kind, target in record.references:
             graph.connect(node, Node(target_kind, namespace, target))
-        if kind != "image" or not graph.expires(record.labels, now):
+        # A mount is kept by what its labels name, or by a lease.
+        if kind != "mount" and (kind != "image" or not graph.expires(record.labels, now)):
             graph.roots.append(node)
 
 
@@ -193,9 +197,9 @@ def _targets(key: str, value: str, prefix: str) -> Iterator[tuple[str, str]]:
     if not key.startswith(prefix):
         return
     rest = key.removeprefix(prefix)
-    for kind in ("content", "image", "container"):
+    for kind in ("content", "image", "container", "mount"):
         if rest == kind or rest.startswith((f"{kind}.", f"{kind}/")):
-            if kind != "container" or prefix == _BACK:
+            if kind not in _ONE_WAY or prefix == _ONE_WAY[kind]:
                 yield kind, value
             return
     if rest.startswith("snapshot."):

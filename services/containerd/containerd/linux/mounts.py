@@ -1,12 +1,16 @@
-"""Mounts that nobody sees: made in a mount namespace of a passing thread, alive as long as a descriptor is open."""
+"""Mounts: as a client describes them; and those that nobody sees, made in a mount namespace of a passing thread, alive as
+long as a descriptor is open.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+from wire import mount_options
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNS: Final = 0x00020000
@@ -16,6 +20,16 @@ _MS_PRIVATE: Final = 0x40000
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # A page less its NUL.
 _LONGEST: Final = 4095
+
+
+def mount(source: str, target: str, kind: str, options: Iterable[str]) -> None:
+    """mount(2) with the words of a containerd Mount."""
+    flags, data = mount_options.split(options)
+    what = (os.fsencode(source), os.fsencode(target), kind.encode())
+    _mount(*what, flags, os.fsencode(data) or None)
+    if flags & mount_options.BIND and flags & mount_options.READ_ONLY:
+        # The kernel ignores MS_RDONLY in the first call of a bind mount.
+        _mount(*what, flags | mount_options.REMOUNT, None)
 
 
 def open_overlay(layers: Sequence[str], place: str) -> int:

@@ -11,7 +11,7 @@ from containerd.metadata.namespaces import ensure
 from wire import namespaces
 from wire.errors import AlreadyExists, NotFound
 
-_HOLDERS = {"image": "images"}
+_HOLDERS = {"image": "images", "mount": "mounts"}
 
 
 class RecordStore:

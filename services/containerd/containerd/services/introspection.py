@@ -107,6 +107,11 @@ def _plugins(root: str, services: Sequence[str]) -> Iterator[pb.Plugin]:
         platforms=[_PLATFORM],
     )
     yield pb.Plugin(
+        type="io.containerd.mount-manager.v1",
+        id="bolt",
+        requires=["io.containerd.metadata.v1", "io.containerd.mount-handler.v1"],
+    )
+    yield pb.Plugin(
         type="io.containerd.sandbox.controller.v1",
         id="shim",
         requires=["io.containerd.shim.v1", "io.containerd.event.v1"],

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 
 from containerd.filters.match import Filter
+from containerd.mounts.manager import MountManager
 from containerd.services.records import Records
 from containerd.tasks.manager import TaskManager
 from containerd.tasks.sandboxes import SandboxManager
 from containerd.tasks.shim_process import Shim
-from wire.errors import EngineError, InvalidArgument, NotFound, NotImplementedYet
+from wire.errors import AlreadyExists, EngineError, InvalidArgument, NotFound, NotImplementedYet
 from wire.gen.containerd.services.containers.v1 import containers_pb2
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2 as pb
-from wire.gen.containerd.types import metrics_pb2
+from wire.gen.containerd.types import metrics_pb2, mount_pb2
 from wire.gen.shim.task.v2 import shim_pb2 as shim
 
 logger = logging.getLogger(__name__)
@@ -31,11 +33,13 @@ class TasksService:
         containers: Records,
         sandboxes: SandboxManager,
         sandbox_records: Records,
+        mounts: MountManager,
     ) -> None:
         self._manager = manager
         self._containers = containers
         self._sandboxes = sandboxes
         self._sandbox_records = sandbox_records
+        self._mounts = mounts
 
     async def create(self, request: pb.CreateTaskRequest, _context: Any) -> pb.CreateTaskResponse:
         """Create a task of a container."""
@@ -47,7 +51,7 @@ class TasksService:
         options = request.options if request.HasField("options") else container.runtime.options
         create = shim.CreateTaskRequest(
             id=container.id,
-            rootfs=request.rootfs,
+            rootfs=await self._rootfs(container.id, request.rootfs),
             terminal=request.terminal,
             stdin=request.stdin,
             stdout=request.stdout,
@@ -63,6 +67,22 @@ class TasksService:
             shim=await self._host(container.sandbox, request),
         )
         return pb.CreateTaskResponse(container_id=container.id, pid=pid)
+
+    async def _rootfs(
+        self, container_id: str, mounts: Sequence[mount_pb2.Mount]
+    ) -> Sequence[mount_pb2.Mount]:
+        """The mounts that are the shim's to make, after those that are ours."""
+        if not any("/" in each.type for each in mounts):
+            return mounts
+        labels = {"containerd.io/gc.bref.container": container_id}
+        try:
+            info = await self._mounts.activate(container_id, mounts, labels, temporary=False)
+        except AlreadyExists:
+            # Of an earlier task of this container, whose end a killed daemon did not see.
+            info = await self._mounts.info(container_id)
+        except NotImplementedYet:
+            return mounts
+        return info.system
 
     async def _host(self, sandbox: str, request: pb.CreateTaskRequest) -> Shim | None:
         """The shim that runs already and is to have the task: that of the container's sandbox, or one that is named."""
@@ -107,6 +127,8 @@ class TasksService:
         """Delete a stopped task."""
         task = await self._manager.find(request.container_id)
         response = await self._manager.delete(task)
+        if self._mounts.active(task.container_id):
+            await self._mounts.deactivate(task.container_id)
         return _deleted(request.container_id, response)
 
     async def delete_process(

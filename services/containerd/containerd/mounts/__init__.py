@@ -1,0 +1,1 @@
+"""Mounts that the daemon makes for its clients."""
