@@ -2,7 +2,8 @@
 
     python -m tests.support.mortal COUNTER N containerd-arguments…
 
-``N`` of 0 never kills. COUNTER is a file that gets one line for each change, so that a test learns how many there are.
+``N`` of 0 never kills. With MORTAL_AT_START in the environment what happens before it serves counts, too.
+COUNTER is a file that gets one line for each change, so that a test learns how many there are.
 No hook in the daemon is needed: the interpreter reports changes of files, SQLite its statements.
 """
 
@@ -60,6 +61,7 @@ def main() -> int:
     counter, number, *arguments = sys.argv[1:]
     root = arguments[arguments.index("--root") + 1]
     fate = Fate(counter, int(number), root)
+    fate.armed = "MORTAL_AT_START" in os.environ
     from containerd.metadata import db
 
     connect = sqlite3.connect
@@ -75,13 +77,17 @@ def main() -> int:
         return connection
 
     db.sqlite3.connect = connected  # type: ignore[attr-defined]
-    sync = os.fsync
+    sync, sync_data = os.fsync, os.fdatasync
 
     def synced(descriptor: int) -> None:
         fate.change("fsync")
         sync(descriptor)
 
-    os.fsync = synced
+    def data_synced(descriptor: int) -> None:
+        fate.change("fdatasync")
+        sync_data(descriptor)
+
+    os.fsync, os.fdatasync = synced, data_synced
     sys.addaudithook(fate.audit)
     from containerd import __main__, daemon
 

@@ -1,10 +1,10 @@
-"""The metadata file: SQLite in WAL mode, durable on every commit, used from one thread of its own."""
+"""The metadata: a SQLite database and its journal, durable on every commit, used from one thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
-import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,40 +12,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from containerd.metadata import failures, journal, recovery, schema
 from wire.errors import DataLoss
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS records (
-  kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, data BLOB NOT NULL,
-  PRIMARY KEY (kind, namespace, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS blobs (
-  namespace TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
-  created INTEGER NOT NULL, updated INTEGER NOT NULL, labels TEXT NOT NULL,
-  PRIMARY KEY (namespace, digest)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS snapshots (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, name TEXT NOT NULL,
-  parent INTEGER REFERENCES snapshots (id), kind INTEGER NOT NULL,
-  created INTEGER NOT NULL, updated INTEGER NOT NULL, labels TEXT NOT NULL,
-  size INTEGER NOT NULL DEFAULT 0, inodes INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (namespace, name));
-CREATE TABLE IF NOT EXISTS leases (
-  namespace TEXT NOT NULL, id TEXT NOT NULL, created INTEGER NOT NULL, labels TEXT NOT NULL,
-  PRIMARY KEY (namespace, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lease_resources (
-  namespace TEXT NOT NULL, lease TEXT NOT NULL, type TEXT NOT NULL, id TEXT NOT NULL,
-  PRIMARY KEY (namespace, lease, type, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS namespaces (
-  name TEXT NOT NULL PRIMARY KEY, labels TEXT NOT NULL DEFAULT '{}') WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ingests (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, ref TEXT NOT NULL,
-  total INTEGER NOT NULL, expected TEXT NOT NULL, started INTEGER NOT NULL, expires INTEGER,
-  UNIQUE (namespace, ref));
-"""
-# 1: children of content are named by labels; before, they were found by parsing manifests.
-_VERSION: Final = 1
+_CHANGED: Final = "dockyard_changed"
+# Which rows a change touches: both, where it changes a key.
+_TRIGGERS: Final = (("INSERT", "new"), ("UPDATE", "new"), ("UPDATE", "old"), ("DELETE", "old"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,44 +42,46 @@ class Database:
     """
 
     def __init__(self, path: str, data: Iterable[str] = ()) -> None:
-        """``data`` are the folders of what the records are about.
-
-        Raises DataLoss if they have something in them and the file is gone or empty, or if the file is damaged: whatever
-        has no record would be swept away, also from under running containers.
-        """
+        """Open it, made again if it is gone or damaged; ``data`` and errors as ``recovery.opened``."""
+        self._path = path
         self._waiting: list[_Call] = []
         self._busy = False
-        _check_present(path, data)
-        try:
-            self._open(path)
-        except sqlite3.DatabaseError as error:
-            raise DataLoss(f"{path} is damaged: {error}; put back a copy of it") from None
-
-    def _open(self, path: str) -> None:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        # The keys of the rows that the current transaction has touched, in their order.
+        self._touched: dict[tuple[str, tuple[Any, ...]], None] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        # Until a page is read, a damaged file looks as good as any.
-        self._connection.execute("PRAGMA schema_version")
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute("PRAGMA foreign_keys=ON")
-        fresh = not self._connection.execute("SELECT 1 FROM sqlite_master").fetchall()
-        self._connection.executescript(_SCHEMA)
-        # What was written by an earlier version is brought up to date by the daemon, which then calls ``migrated``.
-        (self.version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if fresh:
-            self.migrated()
+        try:
+            self._use(*recovery.opened(path, data))
+        except sqlite3.Error as error:
+            raise failures.translate(path, error) from None
+        except OSError as error:
+            raise journal.failure(path, error) from None
+
+    def _use(self, connection: sqlite3.Connection, written: journal.Journal) -> None:
+        self._connection, self._journal = connection, written
+        (self.version,) = connection.execute("PRAGMA user_version").fetchone()
+        self._tables = schema.tables(connection)
+        connection.create_function(_CHANGED, -1, self._note)
+        for table in self._tables.values():
+            for event, row in _TRIGGERS:
+                key = ", ".join(f"{row}.{each}" for each in table.keys)
+                connection.execute(
+                    f"CREATE TEMP TRIGGER {table.name}_{event}_{row} AFTER {event} ON main.{table.name}"
+                    f" BEGIN SELECT {_CHANGED}('{table.name}', {key}); END"
+                )
+
+    def _note(self, table: str, *key: Any) -> None:
+        self._touched[table, key] = None
 
     def migrated(self) -> None:
-        """The records are of this version now."""
-        self._connection.execute(f"PRAGMA user_version = {_VERSION}")
-        self.version = _VERSION
+        """What was written by an earlier version was brought up to date by the daemon; the records are of this version now."""
+        self._connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+        self.version = schema.VERSION
+        self._write_journal()
 
     @property
     def current(self) -> bool:
         """Whether the records were written by this version."""
-        return bool(self.version == _VERSION)
+        return bool(self.version == schema.VERSION)
 
     async def call(
         self,
@@ -114,12 +91,17 @@ class Database:
     ) -> T:
         """Run ``function(connection, …)`` as one transaction: committed when it returns, undone when it raises.
 
-        It sees the caller's context: namespace and lease.
+        It sees the caller's context: namespace and lease. Raises ResourceExhausted for a full disk, Unavailable for a
+        locked file, DataLoss for one that was damaged meanwhile and cannot be made again, and what ``function`` raises.
         """
 
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        work = partial(contextvars.copy_context().run, function, self._connection, *args, **kwargs)
+        context = contextvars.copy_context()
+
+        def work() -> T:
+            return context.run(function, self._connection, *args, **kwargs)
+
         self._waiting.append(_Call(work, future))
         if not self._busy:
             self._begin(loop)
@@ -149,22 +131,54 @@ class Database:
             self._begin(loop)
         for call, outcome in zip(calls, done.result(), strict=True):
             if isinstance(outcome.error, BaseException):
-                call.future.set_exception(outcome.error)
+                call.future.set_exception(self._translated(outcome.error))
             else:
                 call.future.set_result(outcome.result)
 
+    def _translated(self, error: BaseException) -> BaseException:
+        # What violates a constraint is the caller's own matter.
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+            return failures.translate(self._path, error)
+        return error
+
     def _commit(self, calls: list[_Call]) -> list[_Outcome]:
         """Do the calls, each by itself undone if it fails, and make them durable together."""
+        try:
+            try:
+                return self._transaction(calls)
+            except sqlite3.Error as error:
+                if not failures.is_damage(error):
+                    raise
+                self._rebuild(error)
+            return self._transaction(calls)
+        except BaseException as error:  # noqa: BLE001 - it is raised where each call was made
+            # The disk is full, for example: nothing is durable.
+            return [_Outcome(error=error) for _ in calls]
+
+    def _transaction(self, calls: list[_Call]) -> list[_Outcome]:
+        if self._journal.broken:
+            self._write_journal()
         connection = self._connection
+        self._touched.clear()
+        appended = False
         try:
             connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._do(call) for call in calls]
+            if self._touched:
+                # On disk before anybody sees it; the database follows.
+                number = self._journal.append(self._changes(), self._sequences())
+                appended = True
+                schema.move(connection, number)
             connection.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001 - it is raised where each call was made
-            # The disk is full, for example: nothing is durable.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            return [_Outcome(error=error) for _ in calls]
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            if appended:
+                self._journal.undo()
+            raise
+        if self._journal.grown:
+            self._journal = journal.compacted(self._journal)
         return outcomes
 
     def _do(self, call: _Call) -> _Outcome:
@@ -173,26 +187,47 @@ class Database:
         try:
             outcome = _Outcome(call.work())
         except BaseException as error:
-            if not connection.in_transaction:
-                # SQLite has undone the whole of it.
+            if not connection.in_transaction or (
+                isinstance(error, sqlite3.Error) and failures.is_damage(error)
+            ):
+                # SQLite has undone the whole of it, or it has to be done again with another file.
                 raise
             connection.execute("ROLLBACK TO call")
             outcome = _Outcome(error=error)
         connection.execute("RELEASE call")
         return outcome
 
+    def _changes(self) -> list[bytes]:
+        """The rows that were touched as they are now: what was undone again is not among them."""
+        found = []
+        for name, key in self._touched:
+            table = self._tables[name]
+            found.append(table.line(key, table.find(self._connection, key)))
+        return found
+
+    def _sequences(self) -> dict[str, int]:
+        touched = {name for name, _ in self._touched}
+        found = schema.sequences(self._connection)
+        return {name: highest for name, highest in found.items() if name in touched}
+
+    def _rebuild(self, error: sqlite3.Error) -> None:
+        """Make the database again under the running daemon; raises DataLoss if the journal is damaged, too."""
+        found = journal.read(self._journal.path)
+        if found is None or found.damaged or found.number != self._journal.number:
+            raise DataLoss(f"{self._path} is damaged, and so is its journal: {error}")
+        self._connection.close()
+        self._journal.close()
+        self._use(*recovery.rebuilt(self._path, found, f"the database was damaged: {error}"))
+
+    def _write_journal(self) -> None:
+        self._journal.close()
+        try:
+            self._journal = recovery.rewritten(self._connection, self._path)
+        except OSError as error:
+            raise journal.failure(self._path, error) from error
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
         self._thread.shutdown()
         self._connection.close()
-
-
-def _check_present(path: str, data: Iterable[str]) -> None:
-    if os.path.exists(path) and os.path.getsize(path) > 0:
-        return
-    for folder in data:
-        if os.path.isdir(folder) and any(files or deeper for _, deeper, files in os.walk(folder)):
-            raise DataLoss(
-                f"{path} is missing or empty, and {folder} is not: nothing would know what is in there."
-                f" Put back a copy of the file, or remove {folder} to begin anew"
-            )
+        self._journal.close()
