@@ -23,6 +23,8 @@ from wire.errors import EngineError, Internal, ResourceExhausted
 _END: Final = b"*end"
 # A file is written anew when it has grown to more than twice what it was, and by this much (bytes).
 _SLACK: Final = 4 << 20
+# Bytes that are allocated ahead, as zeros.
+_AHEAD: Final = 256 << 10
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CHUNK: Final = 1 << 20
 
@@ -129,10 +131,12 @@ class Journal:
     def __init__(self, path: str, found: Reading) -> None:
         """Go on behind the last whole transaction of ``found``."""
         self.path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        if os.fstat(self._file).st_size > found.end:
-            # A transaction that was cut short: the database never had it.
+        self._file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        self._allocated = os.fstat(self._file).st_size
+        if self._allocated > found.end:
+            # A transaction that was cut short, which the database never had; or only what was allocated.
             os.ftruncate(self._file, found.end)
+            self._allocated = found.end
         self._first = found.first
         self._size = self._before = found.end
         self.number = found.number
@@ -175,9 +179,13 @@ class Journal:
         chunks.append(_end(self.number + 1, len(chunks), sequences))
         view = memoryview(b"".join(chunks))
         size = len(view)
+        end = self._size
         try:
+            if end + size > self._allocated:
+                self._allocate(end + size)
             while view:
-                view = view[os.write(self._file, view) :]
+                written = os.pwrite(self._file, view, end)
+                view, end = view[written:], end + written
             os.fdatasync(self._file)
         except OSError as error:
             self._cut(self._size)
@@ -185,6 +193,15 @@ class Journal:
         self._before, self._size = self._size, self._size + size
         self.number += 1
         return self.number
+
+    def _allocate(self, size: int) -> None:
+        """Have blocks before they are needed: a sync is a third to a half cheaper when only data has changed."""
+        size += _AHEAD
+        left = memoryview(bytes(size - self._allocated))
+        while left:
+            written = os.pwrite(self._file, left, self._allocated)
+            left = left[written:]
+            self._allocated += written
 
     def undo(self) -> None:
         """Take the last transaction away again: the database could not have it."""
@@ -202,6 +219,7 @@ class Journal:
         self._first = self._size
 
     def _cut(self, size: int) -> None:
+        self._allocated = size
         try:
             os.ftruncate(self._file, size)
             os.fsync(self._file)
