@@ -224,6 +224,17 @@ def test_exec_by_flags(box: Box) -> None:
     assert status(lines[5:])["NoNewPrivs"] == "1"
 
 
+def test_exec_does_not_make_its_directory(box: Box) -> None:
+    box.start("sleep", "100")
+    result = box.call("exec", "--cwd", "/not/there", box.name, "pwd", check=False)
+    assert result.code != 0
+    assert (
+        'chdir to cwd (\\"/not/there\\")' in result.err
+        or 'chdir to cwd ("/not/there")' in result.err
+    )
+    assert not (box.rootfs / "not").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "words", "expected"),
     [

@@ -23,6 +23,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) preserved: u32,
     /// How many of them are sockets of a service manager.
     pub(crate) listening: u32,
+    /// Make the working directory if it is missing: a container's first process gets it, an exec does not.
+    pub(crate) makes_directory: bool,
     /// Keep the caller's supplementary groups.
     pub(crate) keep_groups: bool,
     /// The variable that names the socket for a notice of readiness.
@@ -40,8 +42,14 @@ pub(crate) fn become_process(
 ) -> Result<Ready> {
     give_streams(process.user.uid);
     let root = resolve::host_directory(Path::new("/"))?;
-    let directory = resolve::ensure(&root, Path::new(&process.cwd), Want::Directory)
-        .map_err(|error| Error::new(error.kind, format!("process.cwd: {}", error.message)))?;
+    let directory = if settings.makes_directory {
+        resolve::ensure(&root, Path::new(&process.cwd), Want::Directory)
+            .map_err(|error| Error::new(error.kind, format!("process.cwd: {}", error.message)))?
+    } else {
+        // Docker derives the exit status from these words.
+        resolve::open(&root, Path::new(&process.cwd))
+            .context(|| format!("chdir to cwd ({:?}) set in config.json failed", process.cwd))?
+    };
     drop(root);
     credentials::set_limits(process)?;
     scheduling::set(process)?;

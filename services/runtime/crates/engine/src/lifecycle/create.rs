@@ -132,6 +132,7 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
                     filter: filter.as_ref(),
                     preserved: options.preserved,
                     listening: options.listening,
+                    makes_directory: true,
                     keep_groups: keeps_groups(&spec.annotations),
                     notify: notice.as_deref(),
                 },

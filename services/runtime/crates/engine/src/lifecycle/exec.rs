@@ -88,6 +88,7 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
                     filter: filter.as_ref(),
                     preserved: options.preserved,
                     listening: options.listening,
+                    makes_directory: false,
                     keep_groups: keeps_groups(&container.record.annotations),
                     notify: None,
                 },
