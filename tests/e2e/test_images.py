@@ -118,7 +118,7 @@ def test_commit(stack: Stack) -> None:
     assert stack.docker("run", "--rm", second, "cat", "/new") == "new"
     assert "No such container" in stack.fails("commit", "nope")
     refused = stack.fails("commit", "-c", "RUN true", name)
-    assert "RUN is not a valid change command" in refused
+    assert "run is not a valid change command" in refused
     archive = stack.call("save", "committed:1", binary=True).stdout
     stack.docker("rmi", "-f", "committed:1", second)
     stack.docker("load", stdin=archive)

@@ -9,6 +9,7 @@ import functools
 import http.client
 import logging
 import os
+import socket
 import ssl
 import threading
 import urllib.parse
@@ -181,7 +182,7 @@ class Endpoint:
                 if kept is None:
                     break
         raise Unavailable(
-            f'failed to do request: {method.title()} "{self._url(target)}": {failure}'
+            f'failed to do request: {method.title()} "{self._url(target)}": {_cause(failure, self.host.authority)}'
         ) from failure
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
@@ -251,3 +252,12 @@ def _tls(host: Host) -> ssl.SSLContext:
             f"certificates of {host.authority} ({names}) cannot be used: {error}"
         ) from error
     return context
+
+
+def _cause(failure: Exception | None, authority: str) -> str:
+    """Why there is no connection, in the words that users know from the original."""
+    if isinstance(failure, socket.gaierror):
+        return f"dial tcp: lookup {authority.partition(':')[0]}: no such host"
+    if isinstance(failure, ConnectionRefusedError):
+        return f"dial tcp {authority}: connect: connection refused"
+    return str(failure)

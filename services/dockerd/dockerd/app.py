@@ -11,6 +11,7 @@ from dockerd.api.errors import engine_error, message, unexpected
 from dockerd.api.middleware import VersionMiddleware
 from dockerd.api.routes import (
     archive,
+    build,
     commit,
     containers,
     events,
@@ -31,13 +32,14 @@ from dockerd.config import Config
 from wire.errors import EngineError
 
 _NOT_BUILT = (
-    "/build", "/build/cancel", "/build/prune", "/session", "/grpc", "/auth", "/images/search",
+    "/build", "/build/cancel", "/session", "/grpc", "/auth", "/images/search",
     "/containers/{reference}/attach/ws",
     "/distribution/{reference:path}/json",
 )  # fmt: skip
 
 _ROUTES = (
-    ping, containers, lifecycle, logs, stats, archive, commit, execs, images, networks, volumes, events, system, plugins, swarm,
+    ping, containers, lifecycle, logs, stats, archive, build, commit, execs, images, networks, volumes, events,
+    system, plugins, swarm,
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from dockerd.containers.errors import NoCommand
 from dockerd.containers.image_config import merged_config
 from dockerd.containers.model import Container, now
 from dockerd.containers.store import ContainerStore
+from dockerd.images.errors import OtherPlatform
 from dockerd.images.model import Image
 from dockerd.images.store import ImageStore
 from dockerd.volumes.store import VolumeStore
@@ -53,9 +54,17 @@ class Creator:
         self._config = config
 
     async def create(
-        self, name: str, config: dict[str, Any], host: dict[str, Any], networking: dict[str, Any]
+        self,
+        name: str,
+        config: dict[str, Any],
+        host: dict[str, Any],
+        networking: dict[str, Any],
+        platform: str = "",
     ) -> tuple[str, list[str]]:
-        """A new container; its id and warnings. Raises InvalidArgument, NotFound, Conflict."""
+        """A new container, of an image for ``platform`` if given; its id and warnings.
+
+        Raises InvalidArgument, NotFound, Conflict.
+        """
         if name:
             name = names.checked(name)
         fields.check(config, host)
@@ -71,6 +80,7 @@ class Creator:
         if not reference:
             raise _without_image(config)
         image = await self._images.fast(reference)
+        _check_platform(image, reference, platform)
         merged = merged_config(config, image.config.get("config") or {})
         command = [*(merged.get("Entrypoint") or []), *(merged.get("Cmd") or [])]
         if not command:
@@ -121,6 +131,13 @@ def _without_image(config: dict[str, Any]) -> InvalidArgument:
     if [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]:
         return InvalidArgument("Config.Image is empty: a container needs an image")
     return NoCommand()
+
+
+def _check_platform(image: Image, reference: str, wanted: str) -> None:
+    found = [str(image.config.get(key)) for key in ("os", "architecture")]
+    parts = wanted.lower().split("/")
+    if wanted and parts != found[: len(parts)]:
+        raise OtherPlatform(reference, "/".join(found), wanted)
 
 
 def _set_hostname(container: Container) -> None:

@@ -45,15 +45,6 @@ class NotRunning(Conflict):
         super().__init__(f"container {container_id} is not running")
 
 
-class CannotKill(Conflict):
-    """A signal for a container that does not run."""
-
-    def __init__(self, reference: str, container_id: str) -> None:
-        super().__init__(
-            f"cannot kill container: {reference}: container {container_id} is not running"
-        )
-
-
 class IsRestarting(Conflict):
     """The verb needs a container that runs for good."""
 

@@ -56,9 +56,7 @@ def detach_keys(text: str) -> list[int]:
         elif word.startswith("ctrl-") and len(word) == 6 and word[5].lower() in _CONTROLLED:
             found.append(ord(word[5].upper()) & 0x1F)
         else:
-            raise InvalidArgument(
-                f"Invalid detach keys ({text}) provided: Unknown character: '{word}'"
-            )
+            raise InvalidArgument(f"Invalid detach keys ({text}) provided")
     return found
 
 

@@ -20,6 +20,7 @@ class LogRequest:
     since: float | None = None
     until: float | None = None
     timestamps: bool = False
+    details: bool = False
     follow: bool = False
 
 
@@ -55,6 +56,9 @@ async def _records(container: Container, request: LogRequest) -> AsyncIterator[t
         if request.until is not None and entry.seconds > request.until:
             return
         prefix = f"{_fixed(entry.time)} ".encode() if request.timestamps else b""
+        if request.details:
+            # The attributes that a log option asks for would stand before it; no such option is served.
+            prefix += b" "
         yield entry.stream, prefix + entry.text
 
 

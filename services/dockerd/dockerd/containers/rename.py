@@ -7,6 +7,8 @@ from dockerd.containers.announce import Announcer
 from dockerd.containers.errors import EmptyName, SameName
 from dockerd.containers.store import ContainerStore
 from dockerd.networks.controller import NetworkController
+from wire.errors import EngineError
+from wire.status import error_for
 
 
 class Renamer:
@@ -27,8 +29,12 @@ class Renamer:
         async with container.lock:
             if name.removeprefix("/") == container.name:
                 raise SameName
-            name = names.checked(name)
-            self._store.reserve(name, container.container_id)
+            try:
+                name = names.checked(f"/{name.removeprefix('/')}")
+                self._store.reserve(name, container.container_id)
+            except EngineError as error:
+                text = f"Error when allocating new name: {error.message}"
+                raise error_for(error.kind, text, error.reason, error.details) from error
             old, container.name = container.name, name
             try:
                 container.save()

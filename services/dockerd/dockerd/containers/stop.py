@@ -10,7 +10,7 @@ from dockerd.background import Background
 from dockerd.containerd_client.tasks import Tasks
 from dockerd.containers import restart_policy, signals, wait
 from dockerd.containers.announce import Announcer
-from dockerd.containers.errors import AlreadyStopped, CannotKill
+from dockerd.containers.errors import AlreadyStopped, NotRunning
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
 from wire.errors import EngineError, NotFound
@@ -28,7 +28,7 @@ class Stopper:
         self._background = Background()
 
     async def kill(self, reference: str, text: str) -> None:
-        """Send a signal, and after SIGKILL wait for the end; raises CannotKill, InvalidSignal."""
+        """Send a signal, and after SIGKILL wait for the end; raises NotRunning, InvalidSignal."""
         number = signals.number_of(text or "SIGKILL")
         container = self._store.get(reference)
         # A start in progress is waited for: its client may have seen output already, and sends us a signal.
@@ -37,7 +37,7 @@ class Stopper:
                 self._give_up(container)
                 return
             if not container.running:
-                raise CannotKill(reference, container.container_id)
+                raise NotRunning(container.container_id)
             container.manually_stopped = True
             container.save()
             await self._send(container, number)

@@ -71,7 +71,7 @@ def _check_together(container: Container, wanted: dict[str, Any]) -> None:
     """What is changed must go together with what stays."""
     host = container.host
     memory, swap = wanted.get("Memory") or 0, host.get("MemorySwap") or 0
-    if memory and 0 < swap < memory and not wanted.get("MemorySwap"):
+    if memory > swap and not wanted.get("MemorySwap"):
         raise _cannot(
             container,
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",

@@ -15,8 +15,8 @@ class ExecNotFound(NotFound):
 class ExecPaused(Conflict):
     """An exec in a frozen container."""
 
-    def __init__(self, container_id: str) -> None:
-        super().__init__(f"Container {container_id} is paused, unpause the container before exec")
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"Container {reference} is paused, unpause the container before exec")
 
 
 class ExecRunning(Conflict):
@@ -38,3 +38,10 @@ class NoExecCommand(InvalidArgument):
 
     def __init__(self) -> None:
         super().__init__("No exec command specified")
+
+
+class InvalidEscapeKeys(InvalidArgument):
+    """A sequence of keys to detach that nobody can type."""
+
+    def __init__(self, keys: str) -> None:
+        super().__init__(f"Invalid escape keys ({keys}) provided")

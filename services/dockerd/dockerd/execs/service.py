@@ -22,6 +22,7 @@ from dockerd.execs.errors import (
     ExecNotFound,
     ExecPaused,
     ExecRunning,
+    InvalidEscapeKeys,
     NoExecCommand,
 )
 from dockerd.execs.model import Exec
@@ -113,9 +114,12 @@ class ExecService:
         fields.check_exec(config)
         if not config.get("Cmd"):
             raise NoExecCommand
-        handover.detach_keys(config.get("DetachKeys") or "")
+        try:
+            handover.detach_keys(config.get("DetachKeys") or "")
+        except InvalidArgument as error:
+            raise InvalidEscapeKeys(config["DetachKeys"]) from error
         container = self._store.get(reference)
-        _check_container(container)
+        _check_container(container, reference)
         self._forget_orphans()
         exec_id = secrets.token_hex(32)
         found = Exec(exec_id=exec_id, container=container, config=config)
@@ -129,7 +133,7 @@ class ExecService:
         found = self._get(exec_id)
         if found.started:
             raise ExecRunning(exec_id) if found.running else ExecHasRun(exec_id)
-        _check_container(found.container)
+        _check_container(found.container, found.container.container_id)
         if console:
             found.config["ConsoleSize"] = console
         return found
@@ -300,13 +304,13 @@ class ExecService:
         await self._background.close()
 
 
-def _check_container(container: Container) -> None:
+def _check_container(container: Container, reference: str) -> None:
     if container.state.restarting:
         raise IsRestarting(container.container_id)
     if not container.running:
         raise NotRunning(container.container_id)
     if container.state.paused:
-        raise ExecPaused(container.container_id)
+        raise ExecPaused(reference)
 
 
 def _exit_code(message: str) -> int:

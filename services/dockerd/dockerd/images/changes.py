@@ -23,7 +23,7 @@ def apply(config: dict[str, Any], lines: Sequence[str]) -> dict[str, Any]:
         word, _, rest = line.strip().partition(" ")
         instruction, rest = word.upper(), rest.strip()
         if instruction not in _ALLOWED:
-            raise InvalidArgument(f"{instruction} is not a valid change command")
+            raise InvalidArgument(f"{word.lower()} is not a valid change command")
         if not rest:
             raise InvalidArgument(f"{instruction} requires at least one argument: {line!r}")
         _apply(found, instruction, rest)

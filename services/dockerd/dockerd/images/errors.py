@@ -50,6 +50,16 @@ class PlatformUnsupported(InvalidArgument):
         super().__init__(f"platform {platform!r} is not supported")
 
 
+class OtherPlatform(NotFound):
+    """The image is here, but for another platform than a container was asked for."""
+
+    def __init__(self, reference: str, found: str, wanted: str) -> None:
+        super().__init__(
+            f"image with reference {reference} was found but its platform ({found}) does not match the specified"
+            f" platform ({wanted})"
+        )
+
+
 class ManyNames(Conflict):
     """Removed by id while several names lead to it."""
 

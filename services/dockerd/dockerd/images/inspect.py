@@ -23,7 +23,7 @@ class Inspector:
             "RepoTags": image.tags,
             "RepoDigests": image.repo_digests,
             "Parent": "",
-            "Comment": "",
+            "Comment": config.get("comment") or _last_comment(config),
             "Created": config.get("created"),
             "DockerVersion": "",
             "Author": config.get("author") or "",
@@ -62,3 +62,8 @@ class Inspector:
         if answer:
             answer[0] |= {"Id": image.image_id, "Tags": image.tags or None}
         return answer
+
+
+def _last_comment(config: dict[str, Any]) -> str:
+    history = config.get("history") or [{}]
+    return history[-1].get("comment") or ""

@@ -30,7 +30,7 @@ class Lister:
         since = [created_at(await self._store.find(each)) for each in wanted.get("since")]
         until = [_moment(each) for each in wanted.get("until")]
         found = [
-            summary(image, list(used).count(image.image_id))
+            _narrowed(summary(image, list(used).count(image.image_id)), wanted)
             for image in await self._store.list()
             if _shown(image, wanted)
             and all(created_at(image) < each for each in (*before, *until))
@@ -74,6 +74,20 @@ def _shown(image: Image, wanted: Filters) -> bool:
     ):
         return False
     return wanted.labels(image.labels) and wanted.without_labels(image.labels)
+
+
+def _narrowed(entry: dict[str, Any], wanted: Filters) -> dict[str, Any]:
+    """An image is shown by those of its names that were asked for."""
+    patterns = wanted.get("reference")
+    if patterns:
+        entry["RepoTags"] = [
+            tag for tag in entry["RepoTags"] if any(_matches(tag, each) for each in patterns)
+        ]
+        shown = {tag.rpartition(":")[0] for tag in entry["RepoTags"]}
+        entry["RepoDigests"] = [
+            digest for digest in entry["RepoDigests"] if digest.partition("@")[0] in shown
+        ]
+    return entry
 
 
 def _matches(tag: str, pattern: str) -> bool:

@@ -63,8 +63,10 @@ class VolumeService:
         """GET /volumes/{name}; raises NotFound."""
         return self.view(self._store.get(name))
 
-    def remove(self, name: str) -> None:
-        """Raises NotFound, Conflict for one that is used."""
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Raises NotFound unless ``force``, Conflict for one that is used."""
+        if force and not self._store.exists(name):
+            return
         self._store.remove(name, self._users_of(name))
         self._say("destroy", name)
 

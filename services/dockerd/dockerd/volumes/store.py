@@ -14,6 +14,7 @@ from typing import Final
 from wire.atomic import write_atomic
 from wire.errors import Conflict, InvalidArgument, NotFound
 
+_SHORTEST_NAME: Final = 2
 _NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 ANONYMOUS_LABEL: Final = "com.docker.volume.anonymous"
 
@@ -75,6 +76,10 @@ class VolumeStore:
             labels = {**(labels or {}), ANONYMOUS_LABEL: ""}
         elif name in self._volumes:
             return self._volumes[name]
+        elif len(name) < _SHORTEST_NAME:
+            raise InvalidArgument(
+                f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+            )
         elif not _NAME.fullmatch(name):
             raise InvalidArgument(
                 f'create {name}: "{name}" includes invalid characters for a local volume name, only'

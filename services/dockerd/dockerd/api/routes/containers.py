@@ -42,7 +42,8 @@ async def create(request: Request, creator: Create) -> JSONResponse:
     host = document.pop("HostConfig", None) or {}
     networking = document.pop("NetworkingConfig", None) or {}
     name = params.text(request, "name")
-    container_id, warnings = await creator.create(name, document, host, networking)
+    platform = params.text(request, "platform")
+    container_id, warnings = await creator.create(name, document, host, networking, platform)
     return JSONResponse({"Id": container_id, "Warnings": warnings}, 201)
 
 

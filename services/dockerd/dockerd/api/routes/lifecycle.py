@@ -18,6 +18,8 @@ from dockerd.api.deps import (
 )
 from dockerd.containers import handover
 from dockerd.containers.wait import condition_of
+from wire.errors import EngineError
+from wire.status import error_for
 
 router = APIRouter()
 
@@ -46,7 +48,11 @@ async def restart(reference: str, request: Request, restarter: Restart) -> Respo
 @router.post("/containers/{reference}/kill")
 async def kill(reference: str, request: Request, stopper: Stop) -> Response:
     """`docker kill`."""
-    await stopper.kill(reference, params.text(request, "signal"))
+    try:
+        await stopper.kill(reference, params.text(request, "signal"))
+    except EngineError as error:
+        text = f"cannot kill container: {reference}: {error.message}"
+        raise error_for(error.kind, text, error.reason, error.details) from error
     return Response(status_code=204)
 
 

@@ -36,5 +36,6 @@ def _wanted(request: Request) -> LogRequest:
         since=params.when(request, "since"),
         until=params.when(request, "until"),
         timestamps=params.boolean(request, "timestamps"),
+        details=params.boolean(request, "details"),
         follow=params.boolean(request, "follow"),
     )

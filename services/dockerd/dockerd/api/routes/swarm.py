@@ -27,6 +27,12 @@ async def begin(request: Request) -> Response:
     return message(501, f"swarm {verb} is not implemented")
 
 
+@router.post("/swarm/leave")
+async def leave() -> Response:
+    """Nobody can leave what nobody has joined."""
+    return message(503, "This node is not part of a swarm")
+
+
 async def _refuse() -> Response:
     return message(503, _NO_MANAGER)
 

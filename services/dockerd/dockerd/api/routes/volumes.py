@@ -37,7 +37,7 @@ async def inspect(name: str, volumes: Volumes) -> JSONResponse:
 
 
 @router.delete("/volumes/{name}")
-async def remove(name: str, volumes: Volumes) -> Response:
+async def remove(name: str, request: Request, volumes: Volumes) -> Response:
     """`docker volume rm`."""
-    volumes.remove(name)
+    volumes.remove(name, force=params.boolean(request, "force"))
     return Response(status_code=204)
