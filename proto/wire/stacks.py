@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -16,6 +17,12 @@ def dump_on_signal(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _dump(loop: asyncio.AbstractEventLoop) -> None:
+    for name, stack in described(loop):
+        logger.info("task", extra={"task": name, "stack": stack})
+
+
+def described(loop: asyncio.AbstractEventLoop | None = None) -> Iterator[tuple[str, str]]:
+    """Every task of the loop, by default the running one, with what it waits for."""
     for task in asyncio.all_tasks(loop):
         waiting = []
         coroutine: Any = task.get_coro()
@@ -25,4 +32,4 @@ def _dump(loop: asyncio.AbstractEventLoop) -> None:
                 break
             waiting.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
             coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "ag_await", None)
-        logger.info("task", extra={"task": task.get_name(), "stack": " > ".join(waiting)})
+        yield task.get_name(), " > ".join(waiting)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dockerd.api.deps import Services
 from dockerd.api.errors import engine_error, message, unexpected
-from dockerd.api.middleware import VersionMiddleware
+from dockerd.api.middleware import DebugMiddleware, VersionMiddleware
 from dockerd.api.routes import (
     archive,
     build,
     commit,
     containers,
+    debug,
     events,
     execs,
     images,
@@ -28,8 +31,11 @@ from dockerd.api.routes import (
     volumes,
 )
 from dockerd.api.underway import UnderWay, UnderWayMiddleware
-from dockerd.config import Config
+from dockerd.config import LiveConfig
 from wire.errors import EngineError
+
+if TYPE_CHECKING:
+    from dockerd.metrics.meters import Meters
 
 _NOT_BUILT = (
     "/build", "/build/cancel", "/session", "/grpc", "/auth", "/images/search",
@@ -39,12 +45,15 @@ _NOT_BUILT = (
 
 _ROUTES = (
     ping, containers, lifecycle, logs, stats, archive, build, commit, execs, images, networks, volumes, events,
-    system, plugins, swarm,
+    system, plugins, swarm, debug,
 )  # fmt: skip
 
 
-def create(services: Services, config: Config, requests: UnderWay) -> FastAPI:
-    """The application over the services."""
+def create(
+    services: Services, live: LiveConfig, requests: UnderWay, meters: Meters | None
+) -> FastAPI:
+    """The application over the services; ``meters`` hear how long actions take."""
+    config = live.current
     app = FastAPI(title="Docker Engine API", version="1.51", redirect_slashes=False)
     app.state.services = services
     app.add_exception_handler(EngineError, engine_error)
@@ -56,6 +65,11 @@ def create(services: Services, config: Config, requests: UnderWay) -> FastAPI:
         )
     for module in _ROUTES:
         app.include_router(module.router)
+    if meters is not None:
+        from dockerd.api.metering import MeteringMiddleware
+
+        app.add_middleware(MeteringMiddleware, meters.took)
+    app.add_middleware(DebugMiddleware, lambda: live.current.debug)
     app.add_middleware(UnderWayMiddleware, requests)
     app.add_middleware(
         VersionMiddleware, config.minimum_api_version, experimental=config.experimental

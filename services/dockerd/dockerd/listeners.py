@@ -64,7 +64,7 @@ def opened(config: Config, inherited: list[int]) -> list[socket.socket]:
                 found.append(_unix(rest or DEFAULT_SOCKET, config.group))
             case "tcp":
                 _warn(host, rest, config)
-                found.append(_tcp(host, rest))
+                found.append(tcp(rest))
             case _:
                 raise InvalidArgument(f"-H: invalid bind address format: {host}")
     return found
@@ -103,14 +103,15 @@ def _is_loopback(rest: str) -> bool:
         return False
 
 
-def _tcp(host: str, rest: str) -> socket.socket:
+def tcp(address: str) -> socket.socket:
+    """A listening socket at ``host:port``; raises InvalidArgument, OSError."""
     try:
-        parts = urlsplit(f"//{rest}")
+        parts = urlsplit(f"//{address}")
         port = _DEFAULT_PORT if parts.port is None else parts.port
     except ValueError:
-        raise InvalidArgument(f"-H: invalid bind address format: {host}") from None
+        raise InvalidArgument(f"-H: invalid bind address format: {address}") from None
     if parts.path or parts.query or parts.username:
-        raise InvalidArgument(f"-H: invalid bind address format: {host}")
+        raise InvalidArgument(f"-H: invalid bind address format: {address}")
     name = parts.hostname or "127.0.0.1"
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
     return socket.create_server((name, port), family=family, backlog=_BACKLOG)

@@ -14,7 +14,8 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from dockerd import app, listeners, pidfile
 from dockerd.api.deps import Services
@@ -88,6 +89,9 @@ from wire import stacks
 from wire.atomic import FileLock, write_atomic
 from wire.errors import EngineError
 
+if TYPE_CHECKING:
+    from dockerd.metrics.meters import Meters
+
 logger = logging.getLogger(__name__)
 
 _PORT_PREFIX: Final = "port-"
@@ -124,8 +128,10 @@ async def serve(line: CommandLine, config: Config, secured: ssl.SSLContext | Non
         live = LiveConfig(config)
         daemon = _assemble(live, line, containerd, networks, kept, stack)
         requests = UnderWay()
+        if daemon.meters is not None:
+            await _serve_metrics(daemon.meters, config.metrics_address, stack)
         server = Server(
-            app.create(daemon.services, config, requests),
+            app.create(daemon.services, live, requests, daemon.meters),
             listeners.opened(config, listeners.listening(fd for _, fd in given)),
             requests=requests,
             secured=secured,
@@ -171,6 +177,7 @@ class _Daemon:
 
     services: Services
     reloader: Reloader
+    meters: Meters | None
     supervisor: Supervisor
     waits: Waits
     attacher: Attacher
@@ -190,6 +197,40 @@ async def _reconcile(daemon: _Daemon, networks: NetworkController) -> None:
     await networks.reconcile(daemon.containers.running_ids())
     daemon.supervisor.start_wanted()
     await daemon.supervisor.watch()
+
+
+def _meters(system: SystemService, health: HealthMonitor, events: EventBus) -> Meters:
+    # Few daemons are measured, and the library is large.
+    from dockerd.metrics.meters import Meters, Sources
+
+    meters = Meters(
+        Sources(
+            states=system.states,
+            health_checks=lambda: (health.made, health.failed),
+            events=lambda: (events.published, events.listening),
+        )
+    )
+    meters.describe(system.host())
+    return meters
+
+
+async def _serve_metrics(meters: Meters, address: str, stack: contextlib.AsyncExitStack) -> None:
+    from dockerd.api.metering import MetricsApplication
+
+    server = Server(
+        MetricsApplication(meters),
+        [listeners.tcp(address)],
+        requests=UnderWay(),
+        secured=None,
+        access_log=False,
+    )
+    await server.begin()
+    stack.push_async_callback(server.end, 0)
+    logger.info("metrics API listening", extra={"address": address})
+
+
+def _nothing(_seconds: float) -> None:
+    """Nobody measures."""
 
 
 def _networks(config: Config, kept: FdStore) -> NetworkController:
@@ -268,6 +309,8 @@ def _assemble(
         backoff=backoff,
         tombstones=tombstones,
     )
+    system = SystemService(live, daemon_id, containerd, store, images, registries)
+    meters = _meters(system, health, events) if config.metrics_address else None
     starter = Starter(
         store=store,
         tasks=tasks,
@@ -286,6 +329,7 @@ def _assemble(
         health=health,
         owner=daemon_id,
         runtimes=Runtimes(live, config.data_root),
+        on_start=partial(meters.took, "container_actions", "start") if meters else _nothing,
     )
     supervisor = Supervisor(
         store=store,
@@ -353,7 +397,7 @@ def _assemble(
         networks=NetworkService(networks, events, config.network_options),
         connector=Connector(store, networks, announcer),
         events=events,
-        system=SystemService(live, daemon_id, containerd, store, images, registries),
+        system=system,
         disk_usage=DiskUsage(store, lister, images, volume_service),
     )
     reloader = Reloader(
@@ -367,6 +411,7 @@ def _assemble(
     return _Daemon(
         services=services,
         reloader=reloader,
+        meters=meters,
         supervisor=supervisor,
         waits=waits,
         attacher=attacher,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,12 +13,28 @@ from dockerd.api.errors import message
 from dockerd.api.streams import HEADERS
 
 MAXIMUM: Final = api_version.MAXIMUM
+_INSIDE: Final = re.compile(r"/(?:debug(?:/|$)|docs(?:/|$)|redoc$|openapi\.json$)")
 _VERSION: Final = re.compile(r"^/v(\d+)\.(\d+)(?=/|$)")
 
 
 def _number(text: str) -> tuple[int, int]:
     major, minor = text.split(".")
     return int(major), int(minor)
+
+
+class DebugMiddleware:
+    """The paths that show the daemon's inside, and FastAPI's own documents, exist only while it is debugged."""
+
+    def __init__(self, app: ASGIApp, enabled: Callable[[], bool]) -> None:
+        self._app = app
+        self._enabled = enabled
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if _INSIDE.match(scope["path"]) and not self._enabled():
+            await message(404, "page not found")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class VersionMiddleware:

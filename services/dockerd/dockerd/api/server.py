@@ -8,7 +8,7 @@ import socket
 import ssl
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from dockerd.api.hijack import HijackProtocol
 from dockerd.api.tls import SecureProtocol
@@ -22,7 +22,7 @@ class Server(uvicorn.Server):
 
     def __init__(
         self,
-        app: FastAPI,
+        app: ASGIApp,
         listeners: list[socket.socket],
         *,
         requests: UnderWay,

@@ -140,7 +140,7 @@ OPTIONS: Final = (
     _option("max-concurrent-downloads", Kind.INTEGER, 3, "Set the max concurrent downloads"),
     _option("max-concurrent-uploads", Kind.INTEGER, 5, "Set the max concurrent uploads"),
     _option("max-download-attempts", Kind.INTEGER, 5, "Set the max download attempts for each pull"),
-    _option("metrics-addr", Kind.TEXT, "", "Set default address and port to serve the metrics api on", refused=_LATER),
+    _option("metrics-addr", Kind.TEXT, "", "Set default address and port to serve the metrics api on"),
     _option("mtu", Kind.INTEGER, 1500, 'Set the MTU for the default "bridge" network'),
     _option("network-control-plane-mtu", Kind.INTEGER, 1500, "Network Control plane MTU", refused=_SWARM),
     _option("network-diagnostic-port", Kind.INTEGER, 0, "TCP port number of the network diagnostic server",

@@ -100,13 +100,15 @@ def judge(health: Health, check: Check, result: ProbeResult, started_at: float) 
 
 
 class HealthMonitor:
-    """Probes running containers that have a check."""
+    """Probes running containers that have a check; ``made`` and ``failed`` count probes."""
 
     def __init__(self, probe: Probe, announcer: Announcer) -> None:
         self._probe = probe
         self._announcer = announcer
         self._background = Background()
         self._watching: dict[str, asyncio.Task[None]] = {}
+        self.made = 0
+        self.failed = 0
 
     def started(self, container: Container) -> None:
         """A container's process is new: its health begins anew."""
@@ -136,6 +138,8 @@ class HealthMonitor:
         while True:
             await asyncio.sleep(_pause(health, check, started))
             result = await self._probe(container, check.command, check.timeout)
+            self.made += 1
+            self.failed += result.exit_code != 0
             if judge(health, check, result, started):
                 container.save()
                 self._announcer.say(container, f"health_status: {health.status}")

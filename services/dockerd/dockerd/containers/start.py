@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from dockerd.containerd_client.tasks import Tasks
@@ -53,8 +55,9 @@ class Starter:
         health: HealthMonitor,
         owner: str,
         runtimes: Runtimes,
+        on_start: Callable[[float], None],
     ) -> None:
-        """``owner`` marks the containers of this daemon in containerd."""
+        """``owner`` marks the containers of this daemon in containerd; ``on_start`` hears how long each start took."""
         self._store = store
         self._tasks = tasks
         self._networks = networks
@@ -68,6 +71,7 @@ class Starter:
         self._health = health
         self._owner = owner
         self._runtimes = runtimes
+        self._on_start = on_start
 
     async def start(self, reference: str) -> None:
         """Start; raises AlreadyStarted, Conflict, and whatever keeps it from starting."""
@@ -85,6 +89,7 @@ class Starter:
     async def run(self, container: Container) -> None:
         """Start a container whose lock the caller holds; a failure is recorded, and raised."""
         container.state.error = ""
+        began = time.perf_counter()
         try:
             await self._launch(container)
         except EngineError as error:
@@ -97,6 +102,7 @@ class Starter:
             if container.host.get("AutoRemove"):
                 self._remover.remove_soon(container)
             raise
+        self._on_start(time.perf_counter() - began)
 
     async def _launch(self, container: Container) -> None:
         async with contextlib.AsyncExitStack() as undo:

@@ -26,6 +26,12 @@ class EventBus:
         self._recent: deque[Event] = deque(_read(path), maxlen=_KEPT)
         self._listeners: set[asyncio.Queue[Event]] = set()
         self._file = self._rewrite()
+        self.published = 0
+
+    @property
+    def listening(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
 
     def publish(self, kind: str, action: str, actor: str, attributes: dict[str, str]) -> None:
         """One event, in Docker's shape."""
@@ -42,6 +48,7 @@ class EventBus:
             event |= {"status": action, "id": actor, "from": attributes.get("image", "")}
         elif kind == "image":
             event |= {"status": action, "id": actor}
+        self.published += 1
         self._recent.append(event)
         self._write(event)
         for listener in self._listeners:

@@ -86,23 +86,46 @@ class SystemService:
         details = {"GitCommit": found.revision}
         return [{"Name": "containerd", "Version": found.version, "Details": details}]
 
-    async def info(self) -> dict[str, Any]:
-        """GET /info."""
-        config, registries = self._config.current, self._registries.settings
+    def states(self) -> dict[str, int]:
+        """How many containers are running, paused and stopped."""
         containers = list(self._containers)
         paused = sum(1 for each in containers if each.state.paused)
         running = sum(1 for each in containers if each.running) - paused
+        return {
+            "running": running,
+            "paused": paused,
+            "stopped": len(containers) - running - paused,
+        }
+
+    def host(self) -> dict[str, Any]:
+        """The engine and what it runs on."""
         with open("/proc/meminfo", encoding="ascii") as file:
             memory = int(file.readline().split()[1]) * 1024
-        unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
         return {
             "ID": self._id,
-            "Containers": len(containers),
-            "ContainersRunning": running,
-            "ContainersPaused": paused,
-            "ContainersStopped": len(containers) - running - paused,
-            "Images": len(await self._images.list()),
             "Driver": "overlay2",
+            "KernelVersion": platform.release(),
+            "OperatingSystem": _os_name(),
+            "OSVersion": "",
+            "OSType": "linux",
+            "Architecture": platform.machine(),
+            "NCPU": os.cpu_count(),
+            "MemTotal": memory,
+            "ServerVersion": VERSION,
+        }
+
+    async def info(self) -> dict[str, Any]:
+        """GET /info."""
+        config, registries = self._config.current, self._registries.settings
+        states = self.states()
+        unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+        return {
+            **self.host(),
+            "Containers": sum(states.values()),
+            "ContainersRunning": states["running"],
+            "ContainersPaused": states["paused"],
+            "ContainersStopped": states["stopped"],
+            "Images": len(await self._images.list()),
             "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
             "Plugins": {
                 "Volume": ["local"],
@@ -127,11 +150,6 @@ class SystemService:
             "CgroupDriver": "cgroupfs",
             "CgroupVersion": "2" if unified else "1",
             "NEventsListener": 0,
-            "KernelVersion": platform.release(),
-            "OperatingSystem": _os_name(),
-            "OSVersion": "",
-            "OSType": "linux",
-            "Architecture": platform.machine(),
             "IndexServerAddress": "https://index.docker.io/v1/",
             "RegistryConfig": {
                 "IndexConfigs": {
@@ -149,8 +167,6 @@ class SystemService:
                 "InsecureRegistryCIDRs": list(registries.networks),
                 "Mirrors": list(registries.mirrors),
             },
-            "NCPU": os.cpu_count(),
-            "MemTotal": memory,
             "GenericResources": None,
             "DockerRootDir": config.data_root,
             "HttpProxy": "",
@@ -159,7 +175,6 @@ class SystemService:
             "Name": socket.gethostname(),
             "Labels": list(config.labels),
             "ExperimentalBuild": config.experimental,
-            "ServerVersion": VERSION,
             "Runtimes": {
                 RUNTIME: {"path": "dockyard-runtime"},
                 **{name: _runtime(each) for name, each in config.runtimes.items()},
