@@ -105,11 +105,15 @@ test-nerdctl: bin test-deps $(TOOLS)/usr/bin/nerdctl ## nerdctl against our cont
 test-ctr2: bin test-deps $(TOOLS)/usr/bin/ctr2 ## The ctr of containerd 2 against our containerd; needs root, a Go compiler
 	$(VENV)/bin/pytest -v tests/integration/ctr/test_ctr2.py
 
+test-containerd2: bin test-deps $(TOOLS)/usr/bin/containerd2 ## Our dockerd on containerd 2; needs root and a Go compiler
+	$(VENV)/bin/pytest -v tests/swap/test_containerd.py
+
 # Programs that no Debian package has, or none that is new enough: module, version, the module's own checksum, package in it.
 MODULE_nerdctl := github.com/containerd/nerdctl/v2 v2.0.3 h1:hdbDSsFHFNehQEbUortBTXpYUOY13bQmLAvtNHBthc8= ./cmd/nerdctl
 MODULE_ctr2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk= ./cmd/ctr
+MODULE_containerd2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk= ./cmd/containerd
 
-$(TOOLS)/usr/bin/nerdctl $(TOOLS)/usr/bin/ctr2: $(TOOLS)/usr/bin/%:
+$(TOOLS)/usr/bin/nerdctl $(TOOLS)/usr/bin/ctr2 $(TOOLS)/usr/bin/containerd2: $(TOOLS)/usr/bin/%:
 	@command -v go >/dev/null || { echo 'a Go compiler is needed to build $*'; exit 1; }
 	@set -- $(MODULE_$*) && found=$$(GONOSUMDB='*' go mod download -json "$$1@$$2") && \
 	field() { printf '%s\n' "$$found" | sed -n "s/.*\"$$1\": \"\(.*\)\".*/\1/p"; }; \

@@ -80,6 +80,27 @@ def test_oversized_header(stack: Stack) -> None:
         assert b" 431 " in connection.recv(4096)
 
 
+def test_an_answer_before_the_body_has_come(stack: Stack) -> None:
+    """The rest of the body belongs to the answered request, whatever it looks like."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(stack.socket))
+        smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+        rest = smuggled + b"x" * (2 << 20)
+        length = len(rest) + 1
+        connection.sendall(
+            b"POST /containers/none/rename?name=a HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Length: %d\r\n\r\nx" % length
+        )
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
+        connection.sendall(rest)
+        connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert answer.endswith(b"\r\n\r\nOK")
+        assert answer.count(b"HTTP/1.1 ") == 1
+
+
 @pytest.mark.parametrize(
     "data", [b"\0\1\2\3\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /\r\n", b"A" * 5000]
 )

@@ -122,7 +122,7 @@ def check_run_logs_exec_stop(engine: Engine) -> None:
     assert engine("exec", "-u", "1000", "one", "id", "-u") == "1000"
     assert engine("exec", "-i", "one", "cat", stdin=b"x" * 100_000) == "x" * 100_000
     assert engine.call("exec", "one", "sh", "-c", "exit 9").code == 9
-    assert "sleep" in engine("top", "one")
+    assert "trap" in engine("top", "one")
     engine("pause", "one")
     assert engine.inspect("one")["State"]["Status"] == "paused"
     engine("unpause", "one")

@@ -390,7 +390,7 @@ def _assemble(
         image_pruner=ImagePruner(images, image_remover),
         puller=Puller(remotes, events),
         pusher=Pusher(images, remotes, events),
-        loader=Loader(transfers, events, scratch),
+        loader=Loader(transfers, images, events, scratch),
         saver=Saver(images, transfers),
         tagger=Tagger(images, events),
         volumes=volume_service,

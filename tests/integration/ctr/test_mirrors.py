@@ -22,9 +22,15 @@ from tests.support.registry import Registry, running_registry
 from wire import typeurl
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2, streaming_pb2_grpc
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2, transfer_pb2_grpc
+from wire.gen.containerd.types import platform_pb2
 from wire.gen.containerd.types.transfer import imagestore_pb2, registry_pb2
 
 HERE = (("containerd-namespace", "default"),)
+UNPACKS = [
+    imagestore_pb2.UnpackConfiguration(
+        platform=platform_pb2.Platform(os="linux", architecture="amd64"), snapshotter="overlayfs"
+    )
+]
 
 
 def _archive(text: str) -> bytes:
@@ -37,7 +43,7 @@ def _pull(containerd: Containerd, reference: str, **resolver: Any) -> None:
     )
     request = transfer_pb2.TransferRequest(
         source=typeurl.pack(source),
-        destination=typeurl.pack(imagestore_pb2.ImageStore(name=reference)),
+        destination=typeurl.pack(imagestore_pb2.ImageStore(name=reference, unpacks=UNPACKS)),
     )
     stub = transfer_pb2_grpc.TransferStub(containerd.channel)
     stub.Transfer(request, metadata=HERE, timeout=30)

@@ -44,7 +44,7 @@ def test_archive_in_and_out(
     async def run() -> tuple[list[str], bytes]:
         client = Client(str(containerd.address))
         transfers = Transfers(client, str(folder))
-        loader = Loader(transfers, Silent(), str(tmp_path))  # type: ignore[arg-type]
+        loader = Loader(transfers, None, Silent(), str(tmp_path))  # type: ignore[arg-type]
         told = [each["stream"] async for each in loader.load(_pieces(data))]
         saver = Saver(None, transfers)  # type: ignore[arg-type]
         saved = b"".join([each async for each in await saver.save(["docker.io/library/piped:1"])])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from tests.integration.ctr.test_mirrors import HERE
+from tests.integration.ctr.test_mirrors import HERE, UNPACKS
 from tests.support.containerd import OURS, Containerd
 from tests.support.images import busybox_layer, docker_archive, layer
 from tests.support.registry import Registry
@@ -67,7 +67,9 @@ def _pull(containerd: Containerd, name: str, *architectures: str) -> None:
     platforms = [platform_pb2.Platform(os="linux", architecture=each) for each in architectures]
     request = transfer_pb2.TransferRequest(
         source=typeurl.pack(registry_pb2.OCIRegistry(reference=name)),
-        destination=typeurl.pack(imagestore_pb2.ImageStore(name=name, platforms=platforms)),
+        destination=typeurl.pack(
+            imagestore_pb2.ImageStore(name=name, platforms=platforms, unpacks=UNPACKS)
+        ),
     )
     stub = transfer_pb2_grpc.TransferStub(containerd.channel)
     stub.Transfer(request, metadata=HERE, timeout=30)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from containerd.images.walk import manifest_of
 from containerd.metadata.leases import LeaseStore
 from containerd.services.records import Records
 from containerd.transfer.archives import ArchiveReader, write_archive
+from containerd.transfer.names import names
 from containerd.transfer.pull import Notice, Puller
 from containerd.transfer.push import Pusher
 from containerd.transfer.streams import Stream, Streams
@@ -122,8 +123,11 @@ class TransferService:
             for each in destination.platforms
         ]
         async with self._held():
-            target = await self._puller.pull(registry, notice, platforms)
-            await self._name(destination.name or source.reference, target, dict(destination.labels))
+            target = await self._puller.pull(
+                registry, notice, platforms, unpack=bool(destination.unpacks)
+            )
+            for name in _stored(destination, source.reference, target.digest):
+                await self._name(name, target, dict(destination.labels))
 
     async def _push(
         self,
@@ -188,21 +192,23 @@ class TransferService:
                 for digest, labels in tree(self._content.read, image.target).items():
                     await self._content.record(digest, labels)
             for image in found:
-                _, manifest = manifest_of(self._content.read, image.target)
-                config = ImageConfig.from_bytes(self._content.read(manifest.config.digest))
-                await self._unpacker.unpack(
-                    config, manifest.config.digest, list(manifest.layers), lambda _: None, _at_once
-                )
-                name = _full_name(image.name) or destination.name
-                if not name:
-                    name = f"import@{manifest.config.digest}"
-                elif ":" not in name.rsplit("/", 1)[-1] and "@" not in name:
-                    name = f"{name}:latest"
-                await self._name(name, image.target, dict(destination.labels))
-                if progress is not None:
-                    notice = _progress("saved", image.target, image.target.size, image.target.size)
-                    notice.name = name
-                    progress.send(notice)
+                if destination.unpacks:
+                    _, manifest = manifest_of(self._content.read, image.target)
+                    config = ImageConfig.from_bytes(self._content.read(manifest.config.digest))
+                    await self._unpacker.unpack(
+                        config,
+                        manifest.config.digest,
+                        list(manifest.layers),
+                        lambda _: None,
+                        _at_once,
+                    )
+                for name in names(image, destination.extra_references):
+                    await self._name(name, image.target, dict(destination.labels))
+                    if progress is not None:
+                        size = image.target.size
+                        notice = _progress("saved", image.target, size, size)
+                        notice.name = name
+                        progress.send(notice)
         if not found:
             raise NotFound("the archive holds no image")
 
@@ -210,9 +216,9 @@ class TransferService:
         self, source: imagestore_pb2.ImageStore, destination: importexport_pb2.ImageExportStream
     ) -> None:
         stream = self._streams.get(destination.stream)
-        names = [source.name, *(reference.name for reference in source.extra_references)]
+        wanted = [source.name, *(reference.name for reference in source.extra_references)]
         images = {}
-        for name in filter(None, names):
+        for name in filter(None, wanted):
             image = images_pb2.Image.FromString(await self._images.get(name))
             images[name] = Descriptor(
                 media_type=image.target.media_type,
@@ -244,6 +250,14 @@ class TransferService:
         self._exchange.publish(f"/images/{topic}", event)
 
 
+def _stored(destination: imagestore_pb2.ImageStore, reference: str, digest: str) -> Iterable[str]:
+    """The names of what was pulled: its own, and the complete ones among the others."""
+    yield destination.name or reference
+    for each in destination.extra_references:
+        if not each.is_prefix:
+            yield f"{each.name}@{digest}" if each.add_digest else each.name
+
+
 def _first(errors: ExceptionGroup[Exception]) -> Exception:
     """The first of several failures: the others follow from it, or repeat it."""
     found = errors.exceptions[0]
@@ -260,18 +274,6 @@ def _progress(event: str, descriptor: Descriptor, done: int, total: int) -> prog
     found.desc.digest = descriptor.digest
     found.desc.size = descriptor.size
     return found
-
-
-def _full_name(name: str) -> str:
-    """A name of an archive as the image store has it: with host and ``library/``."""
-    if not name:
-        return ""
-    head = name.partition("/")[0]
-    if "/" not in name:
-        return f"docker.io/library/{name}"
-    if "." not in head and ":" not in head and head != "localhost":
-        return f"docker.io/{name}"
-    return name
 
 
 async def _credentials(stream: Stream, host: str, reference: str) -> Credentials | None:

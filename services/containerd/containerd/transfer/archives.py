@@ -26,9 +26,10 @@ _TAG: Final = "org.opencontainers.image.ref.name"
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One image of an archive; ``name`` is empty for one without a name."""
+    """One image of an archive: its full name, or its tag alone, or neither."""
 
     name: str
+    tag: str
     target: Descriptor
 
 
@@ -99,12 +100,12 @@ class ArchiveReader:
                 target = Descriptor.from_json(entry)
                 annotations = entry.get("annotations") or {}
                 name = annotations.get(_NAME) or ""
-                if not name and ":" in annotations.get(_TAG, ""):
-                    name = annotations[_TAG]
+                tag = annotations.get(_TAG) or ""
                 if not self._content.exists(target.digest):
                     raise InvalidArgument(f"archive lacks the blob {target.digest}")
                 yield Imported(
                     name,
+                    tag,
                     Descriptor(
                         media_type=target.media_type, digest=target.digest, size=target.size
                     ),
@@ -138,7 +139,7 @@ class ArchiveReader:
                 self.digests.add(digest)
                 target = Descriptor(media_type=_MANIFEST, digest=digest, size=len(body))
                 for name in entry.get("RepoTags") or [""]:
-                    yield Imported(name, target)
+                    yield Imported(full_name(name), "", target)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidArgument(f"manifest.json of the archive: {error}") from error
 
@@ -153,6 +154,18 @@ class ArchiveReader:
         with self._content.open(layer.digest) as file:
             magic = file.read(4)
         return f"{_LAYER}+gzip" if magic.startswith(b"\x1f\x8b") else _LAYER
+
+
+def full_name(name: str) -> str:
+    """A name of `docker save` as image stores have it: with host, ``library/`` and tag; nothing for no name."""
+    if not name:
+        return ""
+    head, _, rest = name.partition("/")
+    if not rest:
+        name = f"docker.io/library/{name}"
+    elif "." not in head and ":" not in head and head != "localhost":
+        name = f"docker.io/{name}"
+    return name if ":" in name.rsplit("/", 1)[-1] or "@" in name else f"{name}:latest"
 
 
 def _joined(base: str, target: str) -> str:

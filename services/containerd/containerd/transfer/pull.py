@@ -71,9 +71,14 @@ class Puller:
         self._slots = asyncio.Semaphore(_PARALLEL)
 
     async def pull(
-        self, registry: Registry, notice: Notice, platforms: Sequence[Platform] = ()
+        self,
+        registry: Registry,
+        notice: Notice,
+        platforms: Sequence[Platform] = (),
+        *,
+        unpack: bool,
     ) -> Descriptor:
-        """The target descriptor of an image that is here now, and unpacked if it is for this machine.
+        """The target descriptor of an image that is here now; with ``unpack`` unpacked if it is for this machine.
 
         Without ``platforms`` only what this machine needs is fetched. Raises NotFound if the image is for none of them.
         """
@@ -85,7 +90,7 @@ class Puller:
         holding = _Holding(self._content, registry.source_labels)
         for manifest in images:
             await self._fetch(registry, manifest.config, holding, notice)
-        unpacked = self._for_us(chosen, images)
+        unpacked = self._for_us(chosen, images) if unpack else None
         await self._fetch_layers(registry, images, holding, notice, unpacked=unpacked)
         return target
 

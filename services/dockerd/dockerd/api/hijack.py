@@ -41,6 +41,7 @@ class HijackProtocol(HttpToolsProtocol):
         self._left = -1
         self._early = bytearray()
         self._refused = False
+        self._read = self._answered = True
         self.taken = False
 
     def data_received(self, data: bytes) -> None:
@@ -97,20 +98,27 @@ class HijackProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._read = self._answered = False
         self.scope.setdefault("extensions", {})
         self.scope["extensions"][EXTENSION] = {"take": self.take}
 
     def on_message_complete(self) -> None:
         """The request is read; the next head may come."""
         super().on_message_complete()
-        if self._left < 0:
-            self._in_head = True
+        self._read = True
+        if self._left < 0 or self._answered:
+            self._expect_head()
 
     def on_response_complete(self) -> None:
-        """A request that was not taken over has been answered: go on with the next."""
+        """A request that was not taken over has been answered, maybe before it was read: go on with the next after it."""
+        self._answered = True
+        if self._read:
+            self._expect_head()
+        super().on_response_complete()
+
+    def _expect_head(self) -> None:
         self._in_head = True
         self._left = -1
-        super().on_response_complete()
 
     def take(self, head: bytes) -> tuple[int, bytes]:
         """Write ``head`` and give the connection away: a descriptor of it, and the bytes that came already."""

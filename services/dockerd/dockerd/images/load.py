@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from dockerd.events.bus import EventBus
 from dockerd.images.importing import imported
+from dockerd.images.model import UNNAMED
 from dockerd.images.reference import Reference, parse
-from dockerd.images.transfer import Transfers
+from dockerd.images.store import ImageStore
+from dockerd.images.transfer import UNPACKS, Transfers
 from wire.errors import InvalidArgument
 from wire.gen.containerd.types.transfer import imagestore_pb2, importexport_pb2, progress_pb2
+
+# The names of the archive; an image without one is kept by its digest.
+_NAMES: Final = imagestore_pb2.ImageReference(
+    name=UNNAMED.removesuffix("@"),
+    is_prefix=True,
+    allow_overwrite=True,
+    add_digest=True,
+    skip_named_digest=True,
+)
 
 
 class Loader:
     """Takes images from archives."""
 
-    def __init__(self, transfers: Transfers, events: EventBus, scratch: str) -> None:
+    def __init__(
+        self, transfers: Transfers, store: ImageStore, events: EventBus, scratch: str
+    ) -> None:
         """``scratch`` is a folder for uploads in progress."""
+        self._store = store
         self._transfers = transfers
         self._events = events
         self._scratch = scratch
@@ -27,7 +41,7 @@ class Loader:
         """Docker's progress objects, one for each image of the archive; raises InvalidArgument for what is none."""
         async for notice in self._notices(chunks):
             if "@" in notice.name:
-                image_id = notice.name.rpartition("@")[2]
+                image_id = await self._store.id_of(notice.desc)
                 yield {"stream": f"Loaded image ID: {image_id}\n"}
                 self._events.publish("image", "load", image_id, {"name": image_id})
             else:
@@ -59,8 +73,10 @@ class Loader:
         feeding = asyncio.get_running_loop().create_task(stream.feed(chunks))
         try:
             source = importexport_pb2.ImageImportStream(stream=stream.name)
-            async for notice in self._transfers.run(source, imagestore_pb2.ImageStore()):
-                yield notice
+            destination = imagestore_pb2.ImageStore(extra_references=[_NAMES], unpacks=UNPACKS)
+            async for notice in self._transfers.run(source, destination):
+                if notice.event == "saved":
+                    yield notice
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from dockerd.images.reference import Reference
 from dockerd.images.registries import RegistryHosts
-from dockerd.images.transfer import Transfers
+from dockerd.images.transfer import UNPACKS, Transfers
 from wire.gen.containerd.types.transfer import imagestore_pb2, progress_pb2, registry_pb2
 
 Auth = dict[str, str] | None
@@ -22,7 +22,7 @@ class Remotes:
 
     async def pull(self, reference: Reference, auth: Auth) -> AsyncIterator[progress_pb2.Progress]:
         """Fetch what a reference names, under its full name; raises EngineError kinds."""
-        store = imagestore_pb2.ImageStore(name=reference.full)
+        store = imagestore_pb2.ImageStore(name=reference.full, unpacks=UNPACKS)
         async for notice in self._run(reference, auth, store, push=False):
             yield notice
 

@@ -46,7 +46,7 @@ class Saver:
             source, importexport_pb2.ImageExportStream(stream=stream.name)
         )
         try:
-            async for chunk in stream.chunks():
+            async for chunk in stream.chunks(running):
                 yield chunk
             await running
         finally:

@@ -79,6 +79,10 @@ class ImageStore:
         image.names = [full]
         return image
 
+    async def id_of(self, target: descriptor_pb2.Descriptor) -> str:
+        """The id of an image, which its name need not have."""
+        return str((await self._documents.manifest(target))["config"]["digest"])
+
     # -- naming
 
     async def name(self, name: str, target: descriptor_pb2.Descriptor) -> None:

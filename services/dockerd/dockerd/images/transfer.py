@@ -18,16 +18,24 @@ from wire import transfer_limits, typeurl
 from wire.errors import EngineError, NotImplementedYet, Unavailable
 from wire.gen.containerd.services.streaming.v1 import streaming_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2
-from wire.gen.containerd.types.transfer import progress_pb2, registry_pb2
+from wire.gen.containerd.types import platform_pb2
+from wire.gen.containerd.types.transfer import imagestore_pb2, progress_pb2, registry_pb2
 from wire.gen.containerd.types.transfer import streaming_pb2 as transfer_streaming
 from wire.grpc_adapter import error_of
 from wire.pipes import OPENED
 
 _WINDOW: Final = (1 << 31) - 1
 _LARGEST: Final = 1 << 20
+_REST: Final = 1.0
 _LACKING: Final = (
     "this containerd has no transfer service, which pull, push, load, save and import need:"
     " use containerd 1.7 or newer, or bring images in with `ctr --namespace moby images`"
+)
+# The image is unpacked for this machine.
+UNPACKS: Final = (
+    imagestore_pb2.UnpackConfiguration(
+        platform=platform_pb2.Platform(os="linux", architecture="amd64"), snapshotter="overlayfs"
+    ),
 )
 _HUB: Final = "docker.io"
 _HUB_SERVER: Final = "registry-1.docker.io"
@@ -188,8 +196,8 @@ class ByteStream:
                 room -= len(part)
         await self._call.done_writing()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The data that the other side sends."""
+    async def chunks(self, running: asyncio.Task[Any]) -> AsyncIterator[bytes]:
+        """The data that the other side sends, for a transfer that is ``running``."""
         if self._pipe is not None:
             async for data in self._pipe.chunks():
                 yield data
@@ -198,7 +206,7 @@ class ByteStream:
         # write meets a stream that the other side has just ended.
         await self.write(transfer_streaming.WindowUpdate(update=_WINDOW))
         taken = 0
-        while (message := await self.receive()) is not None:
+        while (message := await self._receive_of(running)) is not None:
             if isinstance(message, transfer_streaming.Data):
                 yield message.data
                 taken += len(message.data)
@@ -206,6 +214,18 @@ class ByteStream:
                     update = transfer_streaming.WindowUpdate(update=taken)
                     await self.write(update)
                     taken = 0
+
+    async def _receive_of(self, running: asyncio.Task[Any]) -> Any:
+        """The next message of a transfer; None at its end, which containerd 2.2 does not tell the stream."""
+        reading = asyncio.get_running_loop().create_task(self.receive())
+        try:
+            await asyncio.wait({reading, running}, return_when=asyncio.FIRST_COMPLETED)
+            # The rest may come after the call's answer, but it has been sent.
+            return await asyncio.wait_for(reading, _REST if running.done() else None)
+        except TimeoutError:
+            return None
+        finally:
+            reading.cancel()
 
     async def answer(self, auth: dict[str, str], registry: str) -> None:
         """Answer requests for the credentials of a registry, for as long as they come; its mirrors do not get them."""
