@@ -10,6 +10,7 @@ import pytest
 from tests.support.containerd import Containerd
 from tests.support.images import docker_archive, layer
 
+from dockerd.config import Config, LiveConfig
 from dockerd.containerd_client.client import Containerd as Client
 from dockerd.images import pipe as pipes
 from dockerd.images.load import Loader
@@ -43,7 +44,8 @@ def test_archive_in_and_out(
 
     async def run() -> tuple[list[str], bytes]:
         client = Client(str(containerd.address))
-        transfers = Transfers(client, str(folder))
+        config = Config(data_root="", exec_root="", hosts=(), containerd=str(containerd.address))
+        transfers = Transfers(client, str(folder), LiveConfig(config))
         loader = Loader(transfers, None, Silent(), str(tmp_path))  # type: ignore[arg-type]
         told = [each["stream"] async for each in loader.load(_pieces(data))]
         saver = Saver(None, transfers)  # type: ignore[arg-type]
