@@ -90,7 +90,7 @@ def test_option_works(stack: Stack, options: str, script: str, expected: str | N
         ({"DeviceRequests": [{"Count": -1, "Capabilities": [["gpu"]]}]},
          'could not select device driver "" with capabilities: [[gpu]]'),
         ({"StorageOpt": {"size": "1g"}}, "--storage-opt is supported only for overlay over xfs"),
-        ({"VolumeDriver": "foo"}, 'plugin "foo" not found'),
+        ({"VolumeDriver": "foo", "Binds": ["name:/x"]}, 'plugin "foo" not found'),
         ({"VolumesFrom": ["nope"]}, "No such container: nope"),
         ({"VolumesFrom": ["nope:rshared"]}, "invalid mode: rshared"),
         ({"LogConfig": {"Type": "foo"}}, "logger: no log driver named 'foo' is registered"),

@@ -57,6 +57,7 @@ from dockerd.containers.teardown import Teardown
 from dockerd.containers.tombstones import Tombstones
 from dockerd.containers.top import ProcessLister
 from dockerd.containers.update import Updater
+from dockerd.containers.volume_use import VolumeUse
 from dockerd.containers.wait import Waits
 from dockerd.events.bus import EventBus
 from dockerd.execs.probe import ProbeRunner
@@ -80,9 +81,16 @@ from dockerd.images.transfer import Transfers
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import NetworkSettings
 from dockerd.networks.service import NetworkService
+from dockerd.plugins.activation import Plugins
+from dockerd.plugins.address import Directory
 from dockerd.reload import Reloader
 from dockerd.system.disk_usage import DiskUsage
 from dockerd.system.information import SystemService
+from dockerd.volumes.catalog import Catalog
+from dockerd.volumes.drivers import Drivers
+from dockerd.volumes.ledger import Ledger
+from dockerd.volumes.local import LocalDriver
+from dockerd.volumes.mounter import Mounter
 from dockerd.volumes.service import VolumeService
 from dockerd.volumes.store import VolumeStore
 from wire import stacks
@@ -182,6 +190,7 @@ class _Daemon:
     waits: Waits
     attacher: Attacher
     containers: ContainerStore
+    mounter: Mounter
 
 
 async def _reconcile(daemon: _Daemon, networks: NetworkController) -> None:
@@ -196,7 +205,11 @@ async def _reconcile(daemon: _Daemon, networks: NetworkController) -> None:
     await daemon.supervisor.sweep()
     await networks.reconcile(daemon.containers.running_ids())
     daemon.supervisor.start_wanted()
-    await daemon.supervisor.watch()
+    running = daemon.containers.running_ids
+    # Beside the watching: a plugin may be slow.
+    async with asyncio.TaskGroup() as group:
+        group.create_task(daemon.mounter.reconcile(lambda holder: holder in running()))
+        await daemon.supervisor.watch()
 
 
 def _meters(system: SystemService, health: HealthMonitor, events: EventBus) -> Meters:
@@ -276,14 +289,19 @@ def _assemble(
     transfers = Transfers(containerd, f"{config.exec_root}/pipes", live)
     registry_settings = parse_settings(config.registry_mirrors, config.insecure_registries)
     registries = RegistryHosts(registry_settings, f"{config.exec_root}/hosts.d")
-    volumes = VolumeStore(config.data_root)
     store = ContainerStore(config.data_root)
     store.load()
+    volume_store = VolumeStore(config.data_root)
+    plugins = Plugins(Directory(f"{config.exec_root}/plugins"))
+    drivers = Drivers(LocalDriver(volume_store), plugins)
+    volumes = Catalog(volume_store, drivers, store.users_of_volume, events)
+    mounter = Mounter(volume_store, drivers, Ledger(f"{config.exec_root}/volumes"))
+    volume_use = VolumeUse(mounter, events)
     daemon_id = _daemon_id(config.data_root)
     announcer = Announcer(events, networks)
     rootfs = RootFilesystems(tasks, config.data_root)
     attacher = Attacher(store, announcer, kept, config.exec_root)
-    teardown = Teardown(tasks, networks, rootfs, announcer)
+    teardown = Teardown(tasks, networks, rootfs, volume_use, announcer)
     backoff = Backoff()
     tombstones = Tombstones(config.exec_root)
     stopper = Stopper(store, tasks, announcer)
@@ -309,13 +327,17 @@ def _assemble(
         backoff=backoff,
         tombstones=tombstones,
     )
-    system = SystemService(live, daemon_id, containerd, store, images, registries)
+    volume_service = VolumeService(volumes, drivers, events)
+    system = SystemService(
+        live, daemon_id, containerd, store, images, registries, volume_service.driver_names
+    )
     meters = _meters(system, health, events) if config.metrics_address else None
     starter = Starter(
         store=store,
         tasks=tasks,
         networks=networks,
         volumes=volumes,
+        volume_use=volume_use,
         rootfs=rootfs,
         specs=SpecWriter(
             store,
@@ -348,10 +370,9 @@ def _assemble(
     waits = Waits(store, kept, tombstones)
     image_remover = ImageRemover(images, events)
     scratch = _scratch(config.data_root)
-    for owner in (supervisor, health, execs, remover, stopper, waits):
+    for owner in (volume_use, supervisor, health, execs, remover, stopper, waits):
         stack.push_async_callback(owner.close)
     lister = Lister(store, networks, images, rootfs)
-    volume_service = VolumeService(volumes, store.users_of_volume, events)
     services = Services(
         containers=store,
         creator=Creator(
@@ -377,7 +398,7 @@ def _assemble(
         logs=LogReader(store),
         stats=StatsReader(store),
         attacher=attacher,
-        archiver=Archiver(store, Filesystems(rootfs), announcer, scratch),
+        archiver=Archiver(store, Filesystems(rootfs, volume_use), announcer, scratch),
         committer=ContainerCommitter(
             store, tasks, images, Committer(containerd, images), announcer
         ),
@@ -416,6 +437,7 @@ def _assemble(
         waits=waits,
         attacher=attacher,
         containers=store,
+        mounter=mounter,
     )
 
 

@@ -7,19 +7,19 @@ import shutil
 from typing import Any
 
 from dockerd.linux.openat import open_in_root
-from dockerd.volumes.store import VolumeStore
+from dockerd.volumes.catalog import Catalog
 
 
-def copy_up(rootfs: str, points: list[dict[str, Any]], volumes: VolumeStore) -> None:
-    """Fill fresh volumes with what the image has at their place."""
+def copy_up(rootfs: str, points: list[dict[str, Any]], volumes: Catalog) -> None:
+    """Fill fresh volumes that are empty with what the image has at their place. They are mounted."""
     for point in points:
         if point["Type"] != "volume":
             continue
-        volume = volumes.get(point["Name"])
-        if not volume.fresh or point.get("Subpath"):
+        volume = volumes.record(point["Name"])
+        if volume is None or not volume.fresh or point.get("Subpath"):
             continue
-        if point.get("Copy", True):
-            _copy(rootfs, point["Destination"], volumes.path(volume.name))
+        if point.get("Copy", True) and not os.listdir(point["Source"]):
+            _copy(rootfs, point["Destination"], point["Source"])
         volume.fresh = False
         volumes.save(volume)
 

@@ -27,7 +27,7 @@ from dockerd.containers.store import ContainerStore
 from dockerd.images.errors import OtherPlatform
 from dockerd.images.model import Image
 from dockerd.images.store import ImageStore
-from dockerd.volumes.store import VolumeStore
+from dockerd.volumes.catalog import Catalog
 from wire.errors import EngineError, InvalidArgument
 
 _SHORT_ID = 12
@@ -42,7 +42,7 @@ class Creator:
         store: ContainerStore,
         tasks: Tasks,
         images: ImageStore,
-        volumes: VolumeStore,
+        volumes: Catalog,
         announcer: Announcer,
         config: LiveConfig,
     ) -> None:
@@ -101,7 +101,8 @@ class Creator:
             directory=self._store.directory(container_id),
         )
         _set_hostname(container)
-        await self._make(container, image)
+        with self._volumes.holding(container_id):
+            await self._make(container, image)
         self._announcer.say(container, "create")
         return container_id, warnings
 
@@ -111,14 +112,14 @@ class Creator:
         try:
             # First, because by it the next daemon knows of a creation that was cut short.
             os.mkdir(container.directory, 0o710)
-            container.mounts = mountpoints.resolve(
+            container.mounts = await mountpoints.resolve(
                 container_id, container.config, container.host, self._volumes, self._store
             )
             container.layers = await self._tasks.prepare(container_id, image.top)
             container.save()
         except BaseException:
             self._store.release(container.name)
-            mountpoints.forget_anonymous(container_id, self._volumes)
+            await self._volumes.forget_made_for(container_id)
             with contextlib.suppress(OSError):
                 os.rmdir(container.directory)
             with contextlib.suppress(EngineError):

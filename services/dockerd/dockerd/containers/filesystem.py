@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from dockerd.containers.model import Container
 from dockerd.containers.rootfs import RootFilesystems
+from dockerd.containers.volume_use import VolumeUse
 from dockerd.linux import mounts as linux_mounts
 from dockerd.linux.openat import open_in_root
 from dockerd.tree import paths
@@ -23,8 +24,9 @@ _TREE: Final = (
 class Filesystems:
     """Opens the roots of containers."""
 
-    def __init__(self, rootfs: RootFilesystems) -> None:
+    def __init__(self, rootfs: RootFilesystems, volume_use: VolumeUse) -> None:
         self._rootfs = rootfs
+        self._volume_use = volume_use
 
     @contextlib.asynccontextmanager
     async def opened(self, container: Container, *, volumes: bool = True) -> AsyncIterator[int]:
@@ -32,15 +34,18 @@ class Filesystems:
 
         Raises EngineError kinds, OSError.
         """
-        descriptor = await self._open(container, volumes=volumes)
-        try:
+        async with contextlib.AsyncExitStack() as held:
+            descriptor = await self._open(container, held, volumes=volumes)
+            held.callback(os.close, descriptor)
             yield descriptor
-        finally:
-            os.close(descriptor)
 
-    async def _open(self, container: Container, *, volumes: bool) -> int:
+    async def _open(
+        self, container: Container, held: contextlib.AsyncExitStack, *, volumes: bool
+    ) -> int:
         async with container.lock:
             if not container.running:
+                if volumes:
+                    await held.enter_async_context(self._volume_use.borrowed(container))
                 return await self._aside(container, volumes=volumes)
             path = f"/proc/{container.state.pid}/root" if volumes else self._rootfs.path(container)
             return os.open(path, _ROOT)

@@ -125,11 +125,6 @@ def _refuse_missing(host: dict[str, Any]) -> None:
         raise InvalidArgument(
             "--storage-opt is supported only for overlay over xfs with 'pquota' mount option"
         )
-    driver = host.get("VolumeDriver") or "local"
-    if driver != "local":
-        raise InvalidArgument(
-            f'error looking up volume plugin {driver}: plugin "{driver}" not found'
-        )
     for key in ("Cgroup", "KernelMemory", "KernelMemoryTCP", "CpuCount"):
         if host.get(key):
             raise InvalidArgument(f"HostConfig.{key} is not supported")

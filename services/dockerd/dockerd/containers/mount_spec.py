@@ -42,7 +42,8 @@ class MountSpec:
     read_only: str = ""
     """``non-recursive`` or ``force-recursive`` where the default is not wanted."""
     subpath: str = ""
-    driver: str = "local"
+    driver: str = ""
+    """Of a volume; without one, the driver that has it, or the local one."""
     driver_options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     tmpfs_options: tuple[str, ...] = ()
@@ -88,7 +89,7 @@ def parse_bind(text: str, driver: str) -> MountSpec:
         copy="nocopy" not in words,
         # Docker makes the directory of a -v; a --mount must find it.
         create_source=bind,
-        driver=driver or "local",
+        driver="" if bind else driver,
     )
 
 
@@ -182,7 +183,7 @@ def _volume(each: dict[str, Any], destination: str) -> MountSpec:
         writable=not each.get("ReadOnly"),
         copy=not options.get("NoCopy"),
         subpath=subpath,
-        driver=driver.get("Name") or "local",
+        driver=driver.get("Name") or "",
         driver_options=driver.get("Options") or {},
         labels=options.get("Labels") or {},
     )

@@ -99,12 +99,14 @@ def oci_mounts(container: Container) -> list[dict[str, Any]]:
 
 def _bind_options(point: dict[str, Any]) -> list[str]:
     bind = "rbind" if point.get("Recursive", True) else "bind"
-    access = "rw"
-    if not point["RW"]:
-        # Since Docker 25 what is mounted below is read-only, too.
-        below = point["Type"] == "bind" and point.get("Recursive", True)
-        access = "rro" if below and point.get("ReadOnly") != "non-recursive" else "ro"
-    return [bind, access, point["Propagation"] or "rprivate"]
+    propagation = point["Propagation"] or "rprivate"
+    if point["RW"]:
+        # No "rw", which would lift what the source itself is restricted to.
+        return [bind, propagation]
+    # Since Docker 25 what is mounted below is read-only, too.
+    below = point["Type"] == "bind" and point.get("Recursive", True)
+    access = "rro" if below and point.get("ReadOnly") != "non-recursive" else "ro"
+    return [bind, access, propagation]
 
 
 def _tmpfs(destination: str, words: list[str]) -> dict[str, Any]:

@@ -9,38 +9,42 @@ from typing import Any
 
 from dockerd.containers.mount_spec import MountSpec, parse_bind, parse_mount, parse_volumes_from
 from dockerd.containers.store import ContainerStore
-from dockerd.volumes.store import ANONYMOUS_LABEL, VolumeStore
+from dockerd.volumes.catalog import Catalog
+from dockerd.volumes.model import LOCAL
 from wire.errors import EngineError, InvalidArgument, NotFound
 
 Point = dict[str, Any]
 
 
-def resolve(
+async def resolve(
     container_id: str,
     config: dict[str, Any],
     host: dict[str, Any],
-    volumes: VolumeStore,
+    volumes: Catalog,
     containers: ContainerStore,
 ) -> list[Point]:
-    """The MountPoints of a new container; makes the volumes that it names. Raises InvalidArgument, NotFound.
+    """The MountPoints of a new container; makes the volumes that it names, and holds them for it.
 
-    Volumes that were made are removed again after a failure.
+    Volumes that were made are removed again after a failure. Raises InvalidArgument, NotFound, and what ``Catalog.create`` does.
     """
     specs = list(_specs(host))
     found = {point["Destination"]: point for point in _inherited(host, containers)}
-    with contextlib.ExitStack() as undo:
+    for point in found.values():
+        volumes.hold(point.get("Name", ""), container_id)
+    async with contextlib.AsyncExitStack() as undo:
         own: set[str] = set()
         for spec in specs:
             if spec.destination in own:
                 raise InvalidArgument(f"Duplicate mount point: {spec.destination}")
             own.add(spec.destination)
-            found[spec.destination] = _point(spec, volumes, container_id, undo)
+            found[spec.destination] = await _point(spec, volumes, container_id, undo)
         tmpfs = {os.path.normpath(path) for path in host.get("Tmpfs") or {}}
         for destination in config.get("Volumes") or {}:
             target = os.path.normpath(destination)
             if target not in found and target not in tmpfs:
-                spec = MountSpec(kind="volume", source="", destination=target)
-                found[target] = _point(spec, volumes, container_id, undo)
+                driver = host.get("VolumeDriver") or ""
+                spec = MountSpec(kind="volume", source="", destination=target, driver=driver)
+                found[target] = await _point(spec, volumes, container_id, undo)
         undo.pop_all()
     return list(found.values())
 
@@ -65,8 +69,8 @@ def _inherited(host: dict[str, Any], containers: ContainerStore) -> Iterator[Poi
             yield {**point, "RW": point["RW"] and writable, "Copy": False}
 
 
-def _point(
-    spec: MountSpec, volumes: VolumeStore, container_id: str, undo: contextlib.ExitStack
+async def _point(
+    spec: MountSpec, volumes: Catalog, container_id: str, undo: contextlib.AsyncExitStack
 ) -> Point:
     point: Point = {
         "Type": spec.kind,
@@ -83,38 +87,33 @@ def _point(
         case "tmpfs":
             point["Options"] = list(spec.tmpfs_options)
         case _:
-            point |= _volume(spec, volumes, container_id, undo)
+            point |= await _volume(spec, volumes, container_id, undo)
     return point
 
 
-def _volume(
-    spec: MountSpec, volumes: VolumeStore, container_id: str, undo: contextlib.ExitStack
+async def _volume(
+    spec: MountSpec, volumes: Catalog, container_id: str, undo: contextlib.AsyncExitStack
 ) -> Point:
-    if spec.driver != "local":
-        raise InvalidArgument(
-            f'error looking up volume plugin {spec.driver}: plugin "{spec.driver}" not found'
+    try:
+        entry, fresh = await volumes.create(
+            spec.source, spec.driver, spec.driver_options, spec.labels, container_id
         )
-    known = bool(spec.source) and volumes.exists(spec.source)
-    volume = volumes.create(spec.source, spec.labels, spec.driver_options, made_for=container_id)
-    if not known:
-        undo.callback(_forget, volumes, volume.name)
+    except NotFound as error:
+        # A plugin, but the CLI would take it for a missing image.
+        raise InvalidArgument(error.message) from None
+    name, driver = entry.volume.name, entry.volume.driver
+    if fresh:
+        undo.push_async_callback(_forget, volumes, name, container_id)
     return {
-        "Name": volume.name,
-        "Driver": "local",
-        "Source": volumes.path(volume.name),
-        "Mode": spec.mode or "z",
+        "Name": name,
+        "Driver": driver,
+        "Source": entry.found.mountpoint,
+        "Mode": spec.mode or ("z" if driver == LOCAL else ""),
         "Copy": spec.copy,
         "Subpath": spec.subpath,
     }
 
 
-def forget_anonymous(container_id: str, volumes: VolumeStore) -> None:
-    """The container was never made: nobody else would remove the volumes that were made with it."""
-    for volume in volumes.list():
-        if volume.made_for == container_id and ANONYMOUS_LABEL in volume.labels:
-            _forget(volumes, volume.name)
-
-
-def _forget(volumes: VolumeStore, name: str) -> None:
+async def _forget(volumes: Catalog, name: str, container_id: str) -> None:
     with contextlib.suppress(EngineError):
-        volumes.remove(name, set())
+        await volumes.remove(name, but=container_id)

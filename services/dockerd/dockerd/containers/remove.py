@@ -21,7 +21,7 @@ from dockerd.containers.stop import Stopper
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
 from dockerd.containers.tombstones import Tombstones
-from dockerd.volumes.store import ANONYMOUS_LABEL, VolumeStore
+from dockerd.volumes.catalog import Catalog
 from wire.errors import EngineError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Remover:
         *,
         store: ContainerStore,
         tasks: Tasks,
-        volumes: VolumeStore,
+        volumes: Catalog,
         stopper: Stopper,
         teardown: Teardown,
         attacher: Attacher,
@@ -80,7 +80,7 @@ class Remover:
                 await self._teardown.run(container)
                 await self._tasks.remove_snapshot(container.container_id)
                 if volumes:
-                    self._remove_anonymous(container)
+                    await self._remove_anonymous(container)
                 if container.waiters:
                     self._tombstones.put(container.container_id, container.state.exit_code)
                 container.erase()
@@ -145,14 +145,13 @@ class Remover:
             container.removing = True
             await self._insist(container, volumes=True)
 
-    def _remove_anonymous(self, container: Container) -> None:
+    async def _remove_anonymous(self, container: Container) -> None:
         for point in container.mounts:
             if point["Type"] == "volume":
-                name = point["Name"]
-                with contextlib.suppress(EngineError):
-                    if ANONYMOUS_LABEL in self._volumes.get(name).labels:
-                        others = self._store.users_of_volume(name) - {container.container_id}
-                        self._volumes.remove(name, others)
+                volume = self._volumes.record(point["Name"])
+                if volume is not None and volume.anonymous:
+                    with contextlib.suppress(EngineError):
+                        await self._volumes.remove(volume.name, but=container.container_id)
 
     async def close(self) -> None:
         """Leave the rest to the next daemon."""

@@ -24,9 +24,10 @@ from dockerd.containers.runtimes import Runtimes
 from dockerd.containers.state import Change
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
+from dockerd.containers.volume_use import VolumeUse
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import Attachment
-from dockerd.volumes.store import VolumeStore
+from dockerd.volumes.catalog import Catalog
 from wire.errors import EngineError, Internal, InvalidArgument
 from wire.status import error_for
 
@@ -45,7 +46,8 @@ class Starter:
         store: ContainerStore,
         tasks: Tasks,
         networks: NetworkController,
-        volumes: VolumeStore,
+        volumes: Catalog,
+        volume_use: VolumeUse,
         rootfs: RootFilesystems,
         specs: SpecWriter,
         attacher: Attacher,
@@ -62,6 +64,7 @@ class Starter:
         self._tasks = tasks
         self._networks = networks
         self._volumes = volumes
+        self._volume_use = volume_use
         self._rootfs = rootfs
         self._specs = specs
         self._attacher = attacher
@@ -108,6 +111,7 @@ class Starter:
         async with contextlib.AsyncExitStack() as undo:
             container.torn_down = False
             undo.push_async_callback(self._teardown.run, container)
+            await self._volume_use.begin(container)
             merged, attachment = await asyncio.gather(
                 self._rootfs.mount(container),
                 self._attach(container),

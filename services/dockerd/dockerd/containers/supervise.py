@@ -11,7 +11,7 @@ from typing import Final
 
 from dockerd.background import Background
 from dockerd.containerd_client.tasks import Exited, TaskEvent, Tasks, TaskState
-from dockerd.containers import mountpoints, restart_policy, wait
+from dockerd.containers import restart_policy, wait
 from dockerd.containers.announce import Announcer
 from dockerd.containers.health import HealthMonitor
 from dockerd.containers.model import Container, moment, now, seconds_of
@@ -23,7 +23,7 @@ from dockerd.containers.store import ContainerStore
 from dockerd.containers.teardown import Teardown
 from dockerd.linux import cgroups
 from dockerd.spec import resources
-from dockerd.volumes.store import VolumeStore
+from dockerd.volumes.catalog import Catalog
 from wire.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Supervisor:
         announcer: Announcer,
         backoff: Backoff,
         health: HealthMonitor,
-        volumes: VolumeStore,
+        volumes: Catalog,
         on_exec_exit: Callable[[str, str, Exited], None],
         on_reconcile: Callable[[], Awaitable[None]],
     ) -> None:
@@ -187,7 +187,7 @@ class Supervisor:
         for container_id in self._store.unfinished():
             try:
                 await self._tasks.remove_snapshot(container_id)
-                mountpoints.forget_anonymous(container_id, self._volumes)
+                await self._volumes.forget_made_for(container_id)
                 self._store.sweep(container_id)
             except EngineError as error:
                 logger.warning("sweep", extra={"container": container_id, "error": error.message})

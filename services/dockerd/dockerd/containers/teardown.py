@@ -10,6 +10,7 @@ from dockerd.containers import mount_table, shm
 from dockerd.containers.announce import Announcer
 from dockerd.containers.model import Container
 from dockerd.containers.rootfs import RootFilesystems
+from dockerd.containers.volume_use import VolumeUse
 from dockerd.networks.controller import NetworkController
 from wire.errors import EngineError
 
@@ -24,11 +25,13 @@ class Teardown:
         tasks: Tasks,
         networks: NetworkController,
         rootfs: RootFilesystems,
+        volume_use: VolumeUse,
         announcer: Announcer,
     ) -> None:
         self._tasks = tasks
         self._networks = networks
         self._rootfs = rootfs
+        self._volume_use = volume_use
         self._announcer = announcer
 
     def is_due(self, container: Container) -> bool:
@@ -58,3 +61,4 @@ class Teardown:
         shm.remove(container)
         mount_table.remove(container)
         self._rootfs.unmount(container)
+        await self._volume_use.end(container)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from typing import Final
 
 from dockerd.linux.syscalls import SYS_MOVE_MOUNT, SYS_OPEN_TREE, checked, invoke, libc
@@ -35,6 +36,8 @@ AT_EMPTY_PATH: Final = 0x1000
 MOVE_MOUNT_F_EMPTY_PATH: Final = 0x4
 MOVE_MOUNT_T_EMPTY_PATH: Final = 0x40
 
+_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
+
 
 def mount(
     source: str, target: str, filesystem: str | None = None, flags: int = 0, data: str | None = None
@@ -64,6 +67,17 @@ def bind(source: str, target: str, *, recursive: bool = False, read_only: bool =
 def umount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
     checked(libc().umount2(os.fsencode(target), flags), target)
+
+
+def is_mounted(path: str) -> bool:
+    """Whether a mount is at ``path``, a bind of the same file system, too, which ``os.path.ismount`` does not see."""
+    wanted = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    with open("/proc/self/mountinfo", "rb") as file:
+        return any(_unescaped(line.split(b" ", 5)[4]) == os.fsencode(wanted) for line in file)
+
+
+def _unescaped(field: bytes) -> bytes:
+    return _ESCAPE.sub(lambda found: bytes([int(found[1], 8)]), field)
 
 
 def open_tree(path: str, flags: int = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC) -> int:

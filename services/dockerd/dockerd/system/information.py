@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
@@ -36,13 +37,16 @@ class SystemService:
         containers: ContainerStore,
         images: ImageStore,
         registries: RegistryHosts,
+        volume_drivers: Callable[[], Awaitable[list[str]]],
     ) -> None:
+        """``volume_drivers`` names the drivers that can be had at the moment."""
         self._config = config
         self._containerd = containerd
         self._id = daemon_id
         self._containers = containers
         self._images = images
         self._registries = registries
+        self._volume_drivers = volume_drivers
 
     async def version(self) -> dict[str, Any]:
         """GET /version; without containerd's part while that is away."""
@@ -128,7 +132,7 @@ class SystemService:
             "Images": len(await self._images.list()),
             "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]],
             "Plugins": {
-                "Volume": ["local"],
+                "Volume": await self._volume_drivers(),
                 "Network": ["bridge", "host", "null"],
                 "Authorization": list(config.authorization_plugins) or None,
                 "Log": ["json-file", "none"],

@@ -1,124 +1,148 @@
-"""The verbs on volumes."""
+"""The verbs on volumes, as clients see them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
 from dockerd.events.bus import EventBus
 from dockerd.fields import check_fields
 from dockerd.filters import Filters
 from dockerd.tree.usage import size_of
-from dockerd.volumes.store import ANONYMOUS_LABEL, Volume, VolumeStore
-from wire.errors import InvalidArgument
+from dockerd.volumes.catalog import Catalog, Entry
+from dockerd.volumes.drivers import Drivers
+from dockerd.volumes.model import LOCAL
+from wire.errors import Conflict, EngineError, Unavailable
 
 _LIST_FILTERS: Final = frozenset({"dangling", "driver", "label", "name"})
 _CREATE: Final = {
     "Name": "string", "Driver": "string", "DriverOpts": "map of strings", "Labels": "map of strings",
+    "ClusterVolumeSpec": "object",
 }  # fmt: skip
 _PRUNE_FILTERS: Final = frozenset({"all", "label", "label!"})
+_UNKNOWN_TIME: Final = "0001-01-01T00:00:00Z"
 
 
 class VolumeService:
-    """Volumes as clients see them."""
+    """Volumes over the API."""
 
-    def __init__(
-        self, store: VolumeStore, users_of: Callable[[str], set[str]], events: EventBus
-    ) -> None:
-        """``users_of`` gives the ids of the containers that refer to a volume."""
-        self._store = store
-        self._users_of = users_of
+    def __init__(self, catalog: Catalog, drivers: Drivers, events: EventBus) -> None:
+        self._catalog = catalog
+        self._drivers = drivers
         self._events = events
+        self._pruning = False
 
-    def find(self, wanted: Filters) -> list[dict[str, Any]]:
-        """GET /volumes; raises InvalidArgument for a filter."""
+    async def find(self, wanted: Filters) -> tuple[list[dict[str, Any]], list[str]]:
+        """GET /volumes: volumes and warnings; raises InvalidArgument for a filter."""
         wanted.check(_LIST_FILTERS)
-        return [self.view(volume) for volume in self._store.list() if self._shown(volume, wanted)]
+        entries, warnings = await self._catalog.list()
+        return [_view(each) for each in entries if self._shown(each, wanted)], warnings
 
-    def _shown(self, volume: Volume, wanted: Filters) -> bool:
-        if "dangling" in wanted and wanted.boolean("dangling") == bool(self._users_of(volume.name)):
+    def _shown(self, entry: Entry, wanted: Filters) -> bool:
+        name = entry.volume.name
+        if "dangling" in wanted and wanted.boolean("dangling") == bool(self._catalog.users(name)):
             return False
         return (
-            wanted.match("name", volume.name)
-            and wanted.exact("driver", "local")
-            and wanted.labels(volume.labels)
+            wanted.match("name", name)
+            and wanted.exact("driver", entry.volume.driver)
+            and wanted.labels(entry.volume.labels)
         )
 
-    def create(self, document: dict[str, Any]) -> dict[str, Any]:
-        """POST /volumes/create; raises InvalidArgument."""
+    async def create(self, document: dict[str, Any]) -> dict[str, Any]:
+        """POST /volumes/create; raises what ``Catalog.create`` does."""
         check_fields("CreateOptions", _CREATE, document)
-        driver = document.get("Driver") or "local"
-        if driver != "local":
-            raise InvalidArgument(
-                f'error looking up volume plugin {driver}: plugin "{driver}" not found'
+        if document.get("ClusterVolumeSpec"):
+            raise Unavailable(
+                "This node is not a swarm manager. Cluster volumes (ClusterVolumeSpec) need Swarm."
             )
-        volume = self._store.create(
-            document.get("Name") or "", document.get("Labels"), document.get("DriverOpts")
+        entry, _ = await self._catalog.create(
+            document.get("Name") or "",
+            document.get("Driver") or "",
+            document.get("DriverOpts"),
+            document.get("Labels"),
         )
-        self._say("create", volume.name)
-        return self.view(volume)
+        return _view(entry)
 
-    def inspect(self, name: str) -> dict[str, Any]:
-        """GET /volumes/{name}; raises NotFound."""
-        return self.view(self._store.get(name))
+    async def inspect(self, name: str) -> dict[str, Any]:
+        """GET /volumes/{name}; raises NotFound, and what calls of plugins raise."""
+        entry = await self._catalog.get(name)
+        status = {"Status": entry.found.status} if entry.found.status else {}
+        return _view(entry) | status
 
-    def remove(self, name: str, *, force: bool = False) -> None:
-        """Raises NotFound unless ``force``, Conflict for one that is used."""
-        if force and not self._store.exists(name):
-            return
-        self._store.remove(name, self._users_of(name))
-        self._say("destroy", name)
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """Raises NotFound, Conflict for one that is used, and what calls of plugins raise."""
+        await self._catalog.remove(name, force=force)
 
-    async def prune(self, wanted: Filters) -> tuple[list[str], int]:
-        """Remove unused volumes, anonymous ones or with the filter ``all`` every one; names and bytes."""
+    async def prune(self, wanted: Filters, *, everything: bool) -> tuple[list[str], int]:
+        """Remove unused volumes that are plain directories: their names, and the bytes that they had.
+
+        Without ``everything``, and the filter ``all``, only anonymous ones.
+        Raises Conflict while another prune is running.
+        """
         wanted.check(_PRUNE_FILTERS)
-        everything = wanted.boolean("all")
+        if self._pruning:
+            raise Conflict("a prune operation is already running")
+        self._pruning = True
+        try:
+            removed, freed = await self._prune(wanted, everything=everything)
+        finally:
+            self._pruning = False
+        self._events.publish("volume", "prune", "", {"reclaimed": str(freed)})
+        return removed, freed
+
+    async def _prune(self, wanted: Filters, *, everything: bool) -> tuple[list[str], int]:
+        everything = wanted.boolean("all", default=everything)
         removed, freed = [], 0
-        for volume in self._store.list():
-            if self._users_of(volume.name):
+        for volume in self._catalog.records():
+            if volume.driver != LOCAL or volume.options or self._catalog.users(volume.name):
                 continue
-            if not (everything or ANONYMOUS_LABEL in volume.labels):
+            if not (everything or volume.anonymous):
                 continue
             if not (wanted.labels(volume.labels) and wanted.without_labels(volume.labels)):
                 continue
-            size = await self._size(volume)
-            if self._users_of(volume.name):
-                # A container was made with it while we measured.
+            try:
+                size = await self._size(volume.name)
+                await self._catalog.remove(volume.name)
+            except EngineError:
+                # Meanwhile a container was made with it, or somebody removed it.
                 continue
-            self._store.remove(volume.name, set())
-            self._say("destroy", volume.name)
             removed.append(volume.name)
             freed += size
         return removed, freed
 
-    async def _size(self, volume: Volume) -> int:
-        return await asyncio.to_thread(size_of, self._store.path(volume.name))
+    async def _size(self, name: str) -> int:
+        entry = await self._catalog.get(name)
+        return await asyncio.to_thread(size_of, entry.found.mountpoint)
 
     async def usage(self) -> list[dict[str, Any]]:
-        """The Volumes of GET /system/df."""
+        """The Volumes of GET /system/df: those that are directories of ours."""
+        entries, _ = await self._catalog.list()
         return [
             {
-                **self.view(volume),
+                **_view(each),
                 "UsageData": {
-                    "Size": await self._size(volume),
-                    "RefCount": len(self._users_of(volume.name)),
+                    "Size": await asyncio.to_thread(size_of, each.found.mountpoint),
+                    "RefCount": len(self._catalog.users(each.volume.name)),
                 },
             }
-            for volume in self._store.list()
+            for each in entries
+            if each.volume.driver == LOCAL and not each.volume.options
         ]
 
-    def view(self, volume: Volume) -> dict[str, Any]:
-        """As clients see it."""
-        return {
-            "CreatedAt": volume.created,
-            "Driver": "local",
-            "Labels": volume.labels or None,
-            "Mountpoint": self._store.path(volume.name),
-            "Name": volume.name,
-            "Options": volume.options or None,
-            "Scope": "local",
-        }
+    async def driver_names(self) -> list[str]:
+        """The drivers that can be had at the moment, for GET /info."""
+        return sorted([LOCAL, *(each.name for each in await self._drivers.remote())])
 
-    def _say(self, action: str, name: str) -> None:
-        self._events.publish("volume", action, name, {"driver": "local"})
+
+def _view(entry: Entry) -> dict[str, Any]:
+    volume = entry.volume
+    local = volume.driver == LOCAL
+    return {
+        "CreatedAt": (volume.created if local else entry.found.created) or _UNKNOWN_TIME,
+        "Driver": volume.driver,
+        "Labels": volume.labels or None,
+        "Mountpoint": entry.found.mountpoint,
+        "Name": volume.name,
+        "Options": volume.options or None,
+        "Scope": entry.scope,
+    }

@@ -1,126 +1,86 @@
-"""Volumes of the local driver: ``<root>/<name>/_data`` and a record beside it."""
+"""The records of volumes: ``<root>/<name>/volume.json``, and beside it the local driver's ``_data``."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict
 from typing import Final
 
+from dockerd.volumes.model import LOCAL, Volume, now
 from wire.atomic import write_atomic
-from wire.errors import Conflict, InvalidArgument, NotFound
 
-_SHORTEST_NAME: Final = 2
-_NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-ANONYMOUS_LABEL: Final = "com.docker.volume.anonymous"
-
-
-@dataclass(slots=True, kw_only=True)
-class Volume:
-    """One volume; ``fresh`` until something has been copied or mounted into it."""
-
-    name: str
-    created: str
-    labels: dict[str, str] = field(default_factory=dict)
-    options: dict[str, str] = field(default_factory=dict)
-    fresh: bool = True
-    # The container with which an anonymous one was made: should that never come to be, nobody would remove the volume.
-    made_for: str = ""
+NAME: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_DATA: Final = "_data"
+_LONGEST: Final = 255
 
 
 class VolumeStore:
-    """All volumes below one directory."""
+    """All volumes that were made through us."""
 
     def __init__(self, data_root: str) -> None:
         self._root = os.path.join(data_root, "volumes")
         self._volumes: dict[str, Volume] = {}
         os.makedirs(self._root, mode=0o701, exist_ok=True)
-        for name in os.listdir(self._root):
-            if not os.path.isdir(f"{self._root}/{name}/_data"):
-                # A creation that was cut short.
-                shutil.rmtree(f"{self._root}/{name}", ignore_errors=True)
-                continue
-            volume = Volume(name=name, created=_now(), fresh=False)
-            try:
-                with open(f"{self._root}/{name}/volume.json", encoding="utf-8") as file:
-                    volume = Volume(**json.load(file))
-            except (OSError, ValueError, TypeError):
-                pass
-            self._volumes[name] = volume
+        for folder in os.listdir(self._root):
+            volume = self._load(folder)
+            if volume is None:
+                # A creation or a removal that was cut short.
+                shutil.rmtree(f"{self._root}/{folder}", ignore_errors=True)
+            else:
+                self._volumes[volume.name] = volume
+
+    def _load(self, folder: str) -> Volume | None:
+        directory = f"{self._root}/{folder}"
+        # Only the name: what is mounted there may not answer.
+        local = os.path.isdir(directory) and _DATA in os.listdir(directory)
+        try:
+            with open(f"{directory}/volume.json", encoding="utf-8") as file:
+                volume = Volume(**json.load(file))
+        except (OSError, ValueError, TypeError):
+            # The record is lost; the data is not.
+            return Volume(name=folder, created=now(), fresh=False) if local else None
+        return volume if local or volume.driver != LOCAL else None
 
     def path(self, name: str) -> str:
-        """Where its data is."""
-        return f"{self._root}/{name}/_data"
+        """Where the data of a local one is."""
+        return f"{self._folder(name)}/{_DATA}"
 
-    def create(
-        self,
-        name: str = "",
-        labels: dict[str, str] | None = None,
-        options: dict[str, str] | None = None,
-        made_for: str = "",
-    ) -> Volume:
-        """A new volume, or the existing one of that name; raises InvalidArgument in Docker's words.
+    def _folder(self, name: str) -> str:
+        """Plugins may use names that are no names of files."""
+        if NAME.fullmatch(name) is None or len(name) > _LONGEST:
+            name = f"%{hashlib.sha256(name.encode()).hexdigest()}"
+        return f"{self._root}/{name}"
 
-        ``made_for`` is the container in whose creation an anonymous one is made.
-        """
-        if options:
-            raise InvalidArgument(
-                f'invalid option: "{next(iter(options))}": options of the local driver are not supported yet'
-            )
-        if not name:
-            name = secrets.token_hex(32)
-            labels = {**(labels or {}), ANONYMOUS_LABEL: ""}
-        elif name in self._volumes:
-            return self._volumes[name]
-        elif len(name) < _SHORTEST_NAME:
-            raise InvalidArgument(
-                f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
-            )
-        elif not _NAME.fullmatch(name):
-            raise InvalidArgument(
-                f'create {name}: "{name}" includes invalid characters for a local volume name, only'
-                ' "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path'
-            )
-        volume = Volume(name=name, created=_now(), labels=labels or {}, made_for=made_for)
-        os.mkdir(f"{self._root}/{name}", 0o701)
-        self.save(volume)
-        os.mkdir(self.path(name), 0o755)
-        self._volumes[name] = volume
-        return volume
-
-    def save(self, volume: Volume) -> None:
-        """Keep a changed record."""
-        write_atomic(f"{self._root}/{volume.name}/volume.json", json.dumps(asdict(volume)).encode())
-
-    def exists(self, name: str) -> bool:
-        """Whether there is a volume of that name."""
-        return name in self._volumes
-
-    def get(self, name: str) -> Volume:
-        """Raises NotFound."""
-        found = self._volumes.get(name)
-        if found is None:
-            raise NotFound(f"get {name}: no such volume")
-        return found
+    def find(self, name: str) -> Volume | None:
+        """None if there is no record."""
+        return self._volumes.get(name)
 
     def list(self) -> list[Volume]:
         """All, by name."""
         return [self._volumes[name] for name in sorted(self._volumes)]
 
-    def remove(self, name: str, users: set[str]) -> None:
-        """Remove an unused volume; raises NotFound, Conflict."""
-        self.get(name)
-        if users:
-            raise Conflict(f"remove {name}: volume is in use - [{', '.join(sorted(users))}]")
-        del self._volumes[name]
-        # Without _data it counts as half made, and the next start removes the rest.
-        shutil.rmtree(self.path(name), ignore_errors=True)
-        shutil.rmtree(f"{self._root}/{name}", ignore_errors=True)
+    def begin(self, volume: Volume) -> None:
+        """Write the record of a new volume, before its driver makes it."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._folder(volume.name), 0o701)
+        self.save(volume)
 
+    def add(self, volume: Volume) -> None:
+        """Its driver has made it."""
+        self._volumes[volume.name] = volume
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def save(self, volume: Volume) -> None:
+        """Keep a changed record."""
+        write_atomic(
+            f"{self._folder(volume.name)}/volume.json", json.dumps(asdict(volume)).encode()
+        )
+
+    def erase(self, name: str) -> None:
+        """Remove the record; harmless when repeated."""
+        self._volumes.pop(name, None)
+        shutil.rmtree(self._folder(name), ignore_errors=True)

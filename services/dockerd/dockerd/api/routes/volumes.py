@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
@@ -10,34 +12,39 @@ from dockerd.api.deps import Volumes
 
 router = APIRouter()
 
+# Older clients do not know the filter `all`, and mean all.
+_ANONYMOUS_ONLY_SINCE: Final = (1, 42)
+
 
 @router.get("/volumes")
 async def list_volumes(request: Request, volumes: Volumes) -> JSONResponse:
     """`docker volume ls`."""
-    return JSONResponse({"Volumes": volumes.find(params.filters(request)), "Warnings": None})
+    found, warnings = await volumes.find(params.filters(request))
+    return JSONResponse({"Volumes": found, "Warnings": warnings or None})
 
 
 @router.post("/volumes/create")
 async def create(request: Request, volumes: Volumes) -> JSONResponse:
     """`docker volume create`."""
-    return JSONResponse(volumes.create(await params.body(request)), 201)
+    return JSONResponse(await volumes.create(await params.body(request)), 201)
 
 
 @router.post("/volumes/prune")
 async def prune(request: Request, volumes: Volumes) -> JSONResponse:
     """`docker volume prune`."""
-    removed, size = await volumes.prune(params.filters(request))
+    everything = request.scope["api_version"] < _ANONYMOUS_ONLY_SINCE
+    removed, size = await volumes.prune(params.filters(request), everything=everything)
     return JSONResponse({"VolumesDeleted": removed, "SpaceReclaimed": size})
 
 
-@router.get("/volumes/{name}")
+@router.get("/volumes/{name:path}")
 async def inspect(name: str, volumes: Volumes) -> JSONResponse:
     """`docker volume inspect`."""
-    return JSONResponse(volumes.inspect(name))
+    return JSONResponse(await volumes.inspect(name))
 
 
-@router.delete("/volumes/{name}")
-async def remove(name: str, request: Request, volumes: Volumes) -> Response:
+@router.delete("/volumes/{name:path}")
+async def remove(request: Request, name: str, volumes: Volumes) -> Response:
     """`docker volume rm`."""
-    volumes.remove(name, force=params.boolean(request, "force"))
+    await volumes.remove(name, force=params.boolean(request, "force"))
     return Response(status_code=204)
