@@ -78,6 +78,16 @@ def test_status_and_doctor(own: Stack) -> None:
     doctor = _dockyard("doctor", "--root", own.root)
     assert doctor.returncode == 0, doctor.stdout
     assert f"docker socket: {own.socket}" in doctor.stdout
+    (file,) = own.root.glob("containerd/overlayfs/snapshots/*/fs/hello")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    doctor = _dockyard("doctor", "--root", own.root)
+    assert doctor.returncode == 1
+    (line,) = (line for line in doctor.stdout.splitlines() if line.startswith("problem"))
+    assert line.startswith("problem  snapshot: image docker.io/library/hello"), line
+    assert line.endswith(f"has other bytes ({file})"), line
+    assert _dockyard("doctor", "--repair", "--root", own.root).returncode == 0
+    assert file.read_bytes() == whole
     own.socket.chmod(0o666)
     doctor = _dockyard("doctor", "--root", own.root)
     assert doctor.returncode == 1

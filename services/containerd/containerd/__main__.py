@@ -11,7 +11,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import uvloop
 
-from containerd.config import parse
+from containerd.config import Config, parse
 from containerd.daemon import serve
 from containerd.services.events import VERSION
 from containerd.settings import Settings, write
@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (EngineError, OSError) as error:
         sys.stderr.write(f"containerd: {error}\n")
         return 1
+    if config.command in {"verify", "repair", "account"}:
+        return _verify(config)
     if config.command:
         sys.stdout.write(write(Settings() if config.command == "default" else config.settings))
         return 0
@@ -40,6 +42,17 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"containerd: {error}\n")
         return 1
     return 0
+
+
+def _verify(config: Config) -> int:
+    # The daemon has no use for it.
+    from containerd.verify.run import run
+
+    try:
+        return run(config)
+    except (EngineError, OSError) as error:
+        sys.stderr.write(f"containerd: {error}\n")
+        return 2
 
 
 if __name__ == "__main__":

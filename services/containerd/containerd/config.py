@@ -17,7 +17,9 @@ _LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Where the daemon keeps its data and listens; ``command`` is empty, or ``default`` or ``dump`` of the file.
+    """Where the daemon keeps its data and listens.
+
+    ``command`` is empty, ``default`` or ``dump`` of the file, ``verify``, ``repair`` or ``account``.
 
     ``unknown`` are the keys of the file that mean nothing here.
     """
@@ -76,6 +78,10 @@ def parse(arguments: list[str], version: str) -> Config:
     commands = parser.add_subparsers(dest="command")
     config = commands.add_parser("config", help="the configuration as a config.toml")
     config.add_argument("what", choices=("default", "dump"))
+    verify = commands.add_parser("verify", help="hold every blob and snapshot against its digest")
+    chosen = verify.add_mutually_exclusive_group()
+    chosen.add_argument("--repair", action="store_true", help="fetch or unpack again what differs")
+    chosen.add_argument("--disk", action="store_true", help="only account for the bytes on disk")
     found = parser.parse_args(arguments)
     settings, unknown = _read(found.config) if found.config else (Settings(), ())
     given = {
@@ -93,8 +99,14 @@ def parse(arguments: list[str], version: str) -> Config:
         shim_dir=found.shim_dir,
         shim_cgroup=found.shim_cgroup,
         unknown=unknown,
-        command=found.what if found.command else "",
+        command=_command(found),
     )
+
+
+def _command(found: argparse.Namespace) -> str:
+    if found.command == "verify":
+        return "repair" if found.repair else "account" if found.disk else "verify"
+    return str(found.what) if found.command else ""
 
 
 def _read(path: str) -> tuple[Settings, Sequence[str]]:

@@ -41,11 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--root", default=os.environ.get("ROOT") or None, help="a separate stack below this folder"
     )
+    parser.add_argument(
+        "--repair", action="store_true", help="doctor: fetch or unpack again what is damaged"
+    )
     parser.add_argument("--bin", default=None, help="where the daemons' programs are")
     parser.add_argument("--hello", default=None, help="the static binary of the hello image")
     options = parser.parse_args(arguments)
     if (options.verb == "serve") != (options.service is not None):
         parser.error("serve, and only serve, takes the name of a service")
+    if options.repair and options.verb != "doctor":
+        parser.error("only doctor repairs")
     bin_dir = options.bin or os.path.dirname(os.path.realpath(sys.argv[0]))
     try:
         stack = stack_at(options.root)
@@ -56,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.verb == "status":
             return _status(stack)
         elif options.verb == "doctor":
-            return _doctor(stack, bin_dir)
+            return _doctor(stack, bin_dir, repair=options.repair)
         elif options.verb == "serve":
             serve(stack, options.service, bin_dir)
         else:
@@ -206,13 +211,13 @@ def _unsupervised_status(stack: Stack) -> int:
     return 0 if all(running.values()) else 3
 
 
-def _doctor(stack: Stack, bin_dir: str) -> int:
+def _doctor(stack: Stack, bin_dir: str, *, repair: bool) -> int:
     """One line for each finding; 1 if one of them is a problem."""
     # It brings gRPC, which the supervisor would keep in memory for all its life.
     from dockyard.doctor import examine
 
     worst = 0
-    for finding in examine(stack, bin_dir):
+    for finding in examine(stack, bin_dir, repair=repair):
         sys.stdout.write(f"{finding.level:8} {finding.subject}: {finding.text}\n")
         sys.stdout.flush()
         worst |= finding.level == "problem"

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import grpc
 from google.protobuf import empty_pb2
@@ -65,8 +65,11 @@ class Finding:
     text: str
 
 
-def examine(stack: Stack, bin_dir: str) -> Iterator[Finding]:
-    """Look at everything, the machine first. Changes nothing outside of namespaces of its own."""
+def examine(stack: Stack, bin_dir: str, *, repair: bool = False) -> Iterator[Finding]:
+    """Look at everything, the machine first, what containerd keeps last.
+
+    Changes nothing outside of namespaces of its own, but with ``repair`` blobs and layers that are damaged.
+    """
     yield from (_kernel(), _python(), _privileges())
     yield from _programs(bin_dir)
     yield from _cgroups()
@@ -76,6 +79,44 @@ def examine(stack: Stack, bin_dir: str) -> Iterator[Finding]:
     yield _socket("docker socket", stack.docker_socket, lambda: _engine_version(stack))
     yield _socket("containerd socket", stack.containerd_socket, lambda: _containerd_version(stack))
     yield from _shims(stack)
+    yield from _stored(stack, bin_dir, repair=repair)
+
+
+def _stored(stack: Stack, bin_dir: str, *, repair: bool) -> Iterator[Finding]:
+    """What containerd's own `verify` finds, which reads every blob and every layer."""
+    command = [
+        f"{bin_dir}/containerd",
+        *("--root", stack.containerd_data),
+        *("--state", stack.containerd_state),
+        "verify",
+        *(["--repair"] if repair else []),
+    ]
+    if not os.path.exists(f"{stack.containerd_data}/metadata.db"):
+        yield Finding("warning", "content", f"{stack.containerd_data} has no metadata yet")
+        return
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            yield _told(json.loads(line))
+        failure = process.stderr.read().strip()
+    if failure:
+        yield Finding("problem", "content", failure.splitlines()[-1])
+
+
+def _told(found: dict[str, Any]) -> Finding:
+    """One line for a finding: which image, which blob or layer, which file."""
+    words = []
+    if found["images"]:
+        words.append(f"image {', '.join(found['images'])}:")
+    if found["digest"]:
+        words.append(f"{found['digest']}:")
+    words.append(found["text"])
+    if found["path"]:
+        words.append(f"({found['path']})")
+    return Finding(found["level"], found["subject"], " ".join(words))
 
 
 def _kernel() -> Finding:
