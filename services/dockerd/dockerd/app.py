@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from dockerd.api.authorize import AuthorizationMiddleware
 from dockerd.api.deps import Services
 from dockerd.api.errors import engine_error, message, unexpected
 from dockerd.api.middleware import DebugMiddleware, VersionMiddleware
@@ -31,6 +32,7 @@ from dockerd.api.routes import (
     volumes,
 )
 from dockerd.api.underway import UnderWay, UnderWayMiddleware
+from dockerd.authorization.chain import Authorization
 from dockerd.config import LiveConfig
 from wire.errors import EngineError
 
@@ -50,7 +52,11 @@ _ROUTES = (
 
 
 def create(
-    services: Services, live: LiveConfig, requests: UnderWay, meters: Meters | None
+    services: Services,
+    live: LiveConfig,
+    requests: UnderWay,
+    authorization: Authorization,
+    meters: Meters | None,
 ) -> FastAPI:
     """The application over the services; ``meters`` hear how long actions take."""
     config = live.current
@@ -70,6 +76,7 @@ def create(
 
         app.add_middleware(MeteringMiddleware, meters.took)
     app.add_middleware(DebugMiddleware, lambda: live.current.debug)
+    app.add_middleware(AuthorizationMiddleware, authorization)
     app.add_middleware(UnderWayMiddleware, requests)
     app.add_middleware(
         VersionMiddleware, config.minimum_api_version, experimental=config.experimental

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from dockerd.authorization.chain import Authorization
 from dockerd.background import Background
 from dockerd.config import Config, LiveConfig
 from dockerd.configuration.command_line import CommandLine
@@ -33,12 +34,14 @@ class Reloader:
         registries: RegistryHosts,
         events: EventBus,
         daemon_id: str,
+        authorization: Authorization,
     ) -> None:
         self._line = line
         self._config = config
         self._registries = registries
         self._events = events
         self._id = daemon_id
+        self._authorization = authorization
         self._background = Background()
 
     def begin(self) -> None:
@@ -52,6 +55,7 @@ class Reloader:
         )
         try:
             fresh = reload(self._line, os.environ, self._config.current)
+            await self._authorization.check(fresh.authorization_plugins)
             settings = parse_settings(fresh.registry_mirrors, fresh.insecure_registries)
         except EngineError as error:
             logger.error("error reloading configuration", extra={"error": error.message})  # noqa: TRY400

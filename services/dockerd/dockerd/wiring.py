@@ -21,6 +21,7 @@ from dockerd import app, listeners, pidfile
 from dockerd.api.deps import Services
 from dockerd.api.server import Server
 from dockerd.api.underway import UnderWay
+from dockerd.authorization.chain import Authorization
 from dockerd.config import Config, LiveConfig
 from dockerd.configuration.command_line import CommandLine
 from dockerd.configuration.validation import seccomp_profile
@@ -135,11 +136,12 @@ async def serve(line: CommandLine, config: Config, secured: ssl.SSLContext | Non
         stack.push_async_callback(networks.close)
         live = LiveConfig(config)
         daemon = _assemble(live, line, containerd, networks, kept, stack)
+        await daemon.authorization.check(config.authorization_plugins)
         requests = UnderWay()
         if daemon.meters is not None:
             await _serve_metrics(daemon.meters, config.metrics_address, stack)
         server = Server(
-            app.create(daemon.services, live, requests, daemon.meters),
+            app.create(daemon.services, live, requests, daemon.authorization, daemon.meters),
             listeners.opened(config, listeners.listening(fd for _, fd in given)),
             requests=requests,
             secured=secured,
@@ -185,6 +187,7 @@ class _Daemon:
 
     services: Services
     reloader: Reloader
+    authorization: Authorization
     meters: Meters | None
     supervisor: Supervisor
     waits: Waits
@@ -282,6 +285,7 @@ def _assemble(
 ) -> _Daemon:
     """Everything above containerd and the networks; what needs closing is pushed onto the stack."""
     config = live.current
+    plugins = Plugins(Directory(f"{config.exec_root}/plugins"))
     tasks = Tasks(containerd)
     events = EventBus(os.path.join(config.data_root, "events.jsonl"))
     stack.callback(events.close)
@@ -292,7 +296,6 @@ def _assemble(
     store = ContainerStore(config.data_root)
     store.load()
     volume_store = VolumeStore(config.data_root)
-    plugins = Plugins(Directory(f"{config.exec_root}/plugins"))
     drivers = Drivers(LocalDriver(volume_store), plugins)
     volumes = Catalog(volume_store, drivers, store.users_of_volume, events)
     mounter = Mounter(volume_store, drivers, Ledger(f"{config.exec_root}/volumes"))
@@ -421,17 +424,20 @@ def _assemble(
         system=system,
         disk_usage=DiskUsage(store, lister, images, volume_service),
     )
+    authorization = Authorization(plugins, live)
     reloader = Reloader(
         line=line,
         config=live,
         registries=registries,
         events=events,
         daemon_id=daemon_id,
+        authorization=authorization,
     )
     stack.push_async_callback(reloader.close)
     return _Daemon(
         services=services,
         reloader=reloader,
+        authorization=authorization,
         meters=meters,
         supervisor=supervisor,
         waits=waits,

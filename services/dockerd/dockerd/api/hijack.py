@@ -15,9 +15,11 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from dockerd.api.tls import SecureTransport
+from dockerd.api.tls import SecureTransport, identity
 
 EXTENSION: Final = "dockyard.hijack"
+PEER: Final = "dockyard.peer"
+"""In a request's extensions: ``name`` and ``certificate`` (DER) of a client that proved who it is."""
 _UPGRADE: Final = re.compile(rb"(?im)^upgrade:")
 _LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
 _STREAMED: Final = re.compile(
@@ -43,6 +45,12 @@ class HijackProtocol(HttpToolsProtocol):
         self._refused = False
         self._read = self._answered = True
         self.taken = False
+        self._peer: dict[str, Any] = {}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there."""
+        super().connection_made(transport)
+        self._peer = identity(transport)
 
     def data_received(self, data: bytes) -> None:
         """Look at the head, then let the parser work."""
@@ -79,7 +87,8 @@ class HijackProtocol(HttpToolsProtocol):
         self._refused = True
         self._head.clear()
         self.transport.write(_TOO_LARGE)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         asyncio.get_running_loop().call_later(_LINGER, self.transport.close)
 
     def _body(self, data: bytes) -> None:
@@ -99,8 +108,9 @@ class HijackProtocol(HttpToolsProtocol):
         """A request begins."""
         super().on_message_begin()
         self._read = self._answered = False
-        self.scope.setdefault("extensions", {})
-        self.scope["extensions"][EXTENSION] = {"take": self.take}
+        extensions: Any = self.scope.setdefault("extensions", {})
+        extensions[EXTENSION] = {"take": self.take}
+        extensions[PEER] = self._peer
 
     def on_message_complete(self) -> None:
         """The request is read; the next head may come."""

@@ -10,11 +10,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dockerd import api_version
 from dockerd.api.errors import message
-from dockerd.api.streams import HEADERS
+from dockerd.api.streams import HEADERS, URI
 
 MAXIMUM: Final = api_version.MAXIMUM
 _INSIDE: Final = re.compile(r"/(?:debug(?:/|$)|docs(?:/|$)|redoc$|openapi\.json$)")
 _VERSION: Final = re.compile(r"^/v(\d+)\.(\d+)(?=/|$)")
+
+
+def _uri(scope: Scope) -> str:
+    query = scope.get("query_string", b"")
+    whole: bytes = scope["raw_path"] + (b"?" + query if query else b"")
+    return whole.decode("latin-1")
 
 
 def _number(text: str) -> tuple[int, int]:
@@ -85,5 +91,6 @@ class VersionMiddleware:
             "raw_path": path.encode(),
             "api_version": version,
             HEADERS: self._headers,
+            URI: _uri(scope),
         }
         await self._app(inner, receive, answer)

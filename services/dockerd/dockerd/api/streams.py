@@ -13,6 +13,8 @@ from dockerd.api.hijack import EXTENSION, Take
 
 RAW: Final = "application/vnd.docker.raw-stream"
 MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"
+URI: Final = "dockyard.uri"
+"""In a request's scope: the path and query as the client sent them."""
 HEADERS: Final = "dockyard.headers"
 """In a request's scope: the headers that every answer of the daemon has."""
 _FRAMED_TYPE_SINCE: Final = (1, 42)

@@ -51,6 +51,17 @@ def context(files: TLSFiles) -> ssl.SSLContext:
     return found
 
 
+def identity(transport: asyncio.BaseTransport) -> dict[str, Any]:
+    """``name`` (the common name) and ``certificate`` (DER) of the client of a connection; empty for one without."""
+    session = transport.get_extra_info("ssl_object")
+    certificate = session.getpeercert(binary_form=True) if session is not None else None
+    if not certificate:
+        return {}
+    subject = session.getpeercert().get("subject", ())
+    names = [value for part in subject for key, value in part if key == "commonName"]
+    return {"name": names[0] if names else "", "certificate": certificate}
+
+
 class SecureProtocol(asyncio.Protocol):
     """One connection: records of TLS below, the protocol that ``factory`` makes above."""
 

@@ -58,7 +58,6 @@ def _option(key: str, kind: Kind, default: Any, help_text: str = "", **more: Any
     return Option(key=key, kind=kind, default=default, help=help_text, **{"flag": key, **more})
 
 
-_LATER: Final = "it is not built yet"
 _SWARM: Final = "there is no Swarm"
 _NETFILTER: Final = "networks are not built without a firewall"
 _ALWAYS: Final = "containers outlive the daemon in any case"
@@ -68,7 +67,7 @@ OPTIONS: Final = (
             refused="other hosts reach containers by published ports alone"),
     _option("allow-nondistributable-artifacts", Kind.LIST, (), hidden=True),
     _option("api-cors-header", Kind.TEXT, "", hidden=True),
-    _option("authorization-plugins", Kind.LIST, (), "Authorization plugins to load", flag="authorization-plugin", refused=_LATER),
+    _option("authorization-plugins", Kind.LIST, (), "Authorization plugins to load", flag="authorization-plugin"),
     _option("bip", Kind.TEXT, "", "IPv4 address for the default bridge"),
     _option("bip6", Kind.TEXT, "", "IPv6 address for the default bridge"),
     _option("bridge", Kind.TEXT, "", "Attach containers to a network bridge", short="b"),

@@ -1,0 +1,1 @@
+"""Authorization plugins: programs that are asked before each request and before each answer."""
