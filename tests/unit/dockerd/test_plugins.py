@@ -79,7 +79,7 @@ def test_unknown_and_wrong_kind(plugin: Directory) -> None:
         asyncio.run(plugins.get("other", "VolumeDriver"))
     with pytest.raises(NotFound, match="does not implement the requested driver"):
         asyncio.run(plugins.get("elsewhere", "authz"))
-    for hostile in ("../sockets/elsewhere", "", ".", "a/b"):
+    for hostile in ("../sockets/elsewhere", "", ".", "a/b", "a\0b"):
         with pytest.raises(NotFound):
             asyncio.run(plugins.get(hostile, "VolumeDriver"))
 

@@ -47,7 +47,7 @@ class Directory:
 
     def find(self, name: str) -> Address | None:
         """None if there is no such plugin; raises InvalidArgument for a file that cannot be understood."""
-        if not name or "/" in name or name.startswith("."):
+        if not name or "/" in name or "\0" in name or name.startswith("."):
             return None
         for path in _candidates(self._sockets, name, ".sock"):
             if _is_socket(path):
