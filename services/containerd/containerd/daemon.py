@@ -46,6 +46,7 @@ from containerd.services.snapshots import SnapshotsService
 from containerd.services.tasks import TasksService
 from containerd.services.transfer import TransferService
 from containerd.settings import seconds
+from containerd.snapshots.native import NativeSnapshotter
 from containerd.snapshots.overlay import OverlaySnapshotter
 from containerd.tasks.manager import TaskManager
 from containerd.tasks.sandboxes import SandboxManager
@@ -53,6 +54,7 @@ from containerd.tasks.shim_process import ShimSettings, ShimStarter
 from containerd.transfer.pull import Puller
 from containerd.transfer.push import Pusher
 from containerd.transfer.streams import Streams
+from containerd.unpack.native import NativeUnpacker
 from containerd.unpack.unpacker import Unpacker
 from wire import namespaces, stacks
 from wire.atomic import FileLock, ensure_directory, write_atomic
@@ -105,11 +107,13 @@ async def serve(config: Config) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(config))
         overlay_root = settings.overlay_root or os.path.join(config.root, "overlayfs")
+        native_root = settings.native_root or os.path.join(config.root, "native")
         database = Database(
             os.path.join(config.root, "metadata.db"),
             (
                 os.path.join(config.root, "content", "blobs"),
                 os.path.join(overlay_root, "snapshots"),
+                os.path.join(native_root, "snapshots"),
             ),
         )
         stack.callback(database.close)
@@ -117,6 +121,8 @@ async def serve(config: Config) -> None:
         ingests = Ingests(content, database)
         exchange = Exchange()
         snapshotter = OverlaySnapshotter(overlay_root, database, exchange)
+        native = NativeSnapshotter(native_root, database, exchange)
+        snapshotters = {each.name: each for each in (snapshotter, native)}
         images = RecordStore(database, "image")
         containers = RecordStore(database, "container")
         sandbox_records = RecordStore(database, "sandbox")
@@ -127,10 +133,13 @@ async def serve(config: Config) -> None:
             (config.root,),
         )
         collector = Collector(
-            database, content, snapshotter, mounts, exchange, _READERS, seconds(settings.gc_delay)
+            database, content, snapshotters, mounts, exchange, _READERS, seconds(settings.gc_delay)
         )
         stack.push_async_callback(collector.close)
-        unpacker = Unpacker(content, snapshotter)
+        unpackers = {
+            snapshotter.name: Unpacker(content, snapshotter),
+            native.name: NativeUnpacker(content, native),
+        }
         # Trees are mounted here, in namespaces of passing threads only.
         place = os.path.join(config.state, "mount")
         os.makedirs(place, mode=0o700, exist_ok=True)
@@ -159,7 +168,7 @@ async def serve(config: Config) -> None:
             starter.open(),
             sandboxes.restore(),
             manager.restore(),
-            snapshotter.sweep(),
+            *(each.sweep() for each in snapshotters.values()),
             mounts.restore(),
             leases.forget_transfers(),
         )
@@ -180,7 +189,7 @@ async def serve(config: Config) -> None:
                 sandboxes, sandbox_records, exchange
             ),
             (sandbox_pb2, "Store"): SandboxStoreService(sandbox_records, collector),
-            (snapshots_pb2, "Snapshots"): SnapshotsService(snapshotter, collector),
+            (snapshots_pb2, "Snapshots"): SnapshotsService(snapshotters, collector),
             (streaming_pb2, "Streaming"): StreamingService(streams),
             (tasks_pb2, "Tasks"): TasksService(
                 manager, containers, sandboxes, sandbox_records, mounts
@@ -188,8 +197,8 @@ async def serve(config: Config) -> None:
             (transfer_pb2, "Transfer"): TransferService(
                 content=content,
                 images=images,
-                unpacker=unpacker,
-                puller=Puller(content, unpacker),
+                unpackers=unpackers,
+                puller=Puller(content),
                 pusher=Pusher(content),
                 streams=streams,
                 exchange=exchange,

@@ -18,11 +18,12 @@ from wire.grpc_adapter import MAX_MESSAGE
 HOSTS: Final = "/etc/containerd/certs.d:/etc/docker/certs.d"
 _SCHEDULER: Final = ("plugins", "io.containerd.gc.v1.scheduler", "schedule_delay")
 _OVERLAY: Final = ("plugins", "io.containerd.snapshotter.v1.overlayfs", "root_path")
+_NATIVE: Final = ("plugins", "io.containerd.snapshotter.v1.native", "root_path")
 _TRANSFER: Final = ("plugins", "io.containerd.transfer.v1.local", "config_path")
 # Of the original's plugins a file may switch off those that are not here anyway.
 _ABSENT: Final = re.compile(
     r"(io\.containerd\.grpc\.v1\.|io\.containerd\.cri\.v1\.)?(cri|images|runtime)"
-    r"|(io\.containerd\.snapshotter\.v1\.)?(aufs|btrfs|devmapper|zfs|blockfile|erofs|native|stargz)"
+    r"|(io\.containerd\.snapshotter\.v1\.)?(aufs|btrfs|devmapper|zfs|blockfile|erofs|stargz)"
     r"|(io\.containerd\.tracing\.processor\.v1\.)?otlp|(io\.containerd\.nri\.v1\.)?nri"
 )
 _UNIT: Final[Mapping[str, float]] = {
@@ -54,6 +55,7 @@ class Settings:
     log_level: str = "info"
     gc_delay: str = "2s"
     overlay_root: str = ""
+    native_root: str = ""
     hosts_dir: str = HOSTS
 
 
@@ -71,6 +73,7 @@ _KEYS: Final[Mapping[tuple[str, ...], str]] = {
     ("debug", "level"): "log_level",
     _SCHEDULER: "gc_delay",
     _OVERLAY: "overlay_root",
+    _NATIVE: "native_root",
     _TRANSFER: "hosts_dir",
 }
 # Where CRI keeps the same folder, in version 2 and 3.

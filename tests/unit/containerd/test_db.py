@@ -102,3 +102,53 @@ def test_a_caller_that_goes_away_undoes_nothing(database: Database) -> None:
         return await database.call(_names)
 
     assert asyncio.run(work()) == ["kept"]
+
+
+_BEFORE = """
+CREATE TABLE snapshots (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, name TEXT NOT NULL,
+  parent INTEGER REFERENCES snapshots (id), kind INTEGER NOT NULL,
+  created INTEGER NOT NULL, updated INTEGER NOT NULL, labels TEXT NOT NULL,
+  size INTEGER NOT NULL DEFAULT 0, inodes INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (namespace, name));
+INSERT INTO snapshots VALUES (3, 'n', 'low', NULL, 3, 1, 2, '{}', 10, 11);
+INSERT INTO snapshots VALUES (7, 'n', 'high', 3, 2, 1, 2, '{}', 0, 0);
+INSERT INTO snapshots VALUES (9, 'n', 'gone', 7, 2, 1, 2, '{}', 0, 0);
+DELETE FROM snapshots WHERE id = 9;
+PRAGMA user_version = 1;
+"""
+
+
+async def test_snapshots_of_a_time_with_one_snapshotter_are_kept(tmp_path: Path) -> None:
+    path = str(tmp_path / "metadata.db")
+    for _ in range(2):
+        with sqlite3.connect(path) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+                connection.executescript(_BEFORE)
+        connection.close()
+        database = Database(path)
+        rows = await database.call(
+            lambda connection: connection.execute(
+                "SELECT id, snapshotter, namespace, name, parent, kind, size, inodes FROM snapshots"
+            ).fetchall()
+        )
+        database.close()
+        assert rows[:2] == [
+            (3, "overlayfs", "n", "low", None, 3, 10, 11),
+            (7, "overlayfs", "n", "high", 3, 2, 0, 0),
+        ]
+    database = Database(path)
+
+    def insert(connection: sqlite3.Connection) -> int | None:
+        columns = "snapshotter, namespace, name, parent, kind, created, updated, labels"
+        words = f"INSERT INTO snapshots ({columns}) VALUES (?, 'n', 'low', NULL, 3, 1, 1, '{{}}')"
+        return connection.execute(words, ("native",)).lastrowid
+
+    # The same name in another snapshotter; a number that was given out is not given out again.
+    assert await database.call(insert) == 10
+    with pytest.raises(sqlite3.IntegrityError):
+        await database.call(insert)
+    with pytest.raises(sqlite3.IntegrityError):
+        # A parent cannot go before its child.
+        await database.call(lambda found: found.execute("DELETE FROM snapshots WHERE id = 3"))
+    database.close()

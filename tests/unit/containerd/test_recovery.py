@@ -458,7 +458,7 @@ def test_a_row_without_a_column_gets_its_default(path: Path) -> None:
             "labels": "{}",
         }
         snapshots.put(database._connection, row)
-        assert snapshots.find(database._connection, (7,))[-2:] == (0, 0)  # type: ignore[index]
+        assert snapshots.find(database._connection, (7,))[-3:] == (0, 0, "overlayfs")  # type: ignore[index]
 
 
 def test_a_journal_of_another_version_is_written_again(path: Path, expected: Dump) -> None:

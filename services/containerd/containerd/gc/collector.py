@@ -12,7 +12,7 @@ from typing import Final
 
 from containerd.content.local import ContentStore
 from containerd.events.exchange import Exchange
-from containerd.gc.graph import SNAPSHOTTER, Node, Reader, build
+from containerd.gc.graph import Node, Reader, build
 from containerd.metadata.db import Database
 from containerd.mounts.manager import MountManager
 from containerd.snapshots.overlay import OverlaySnapshotter
@@ -36,7 +36,8 @@ _QUERIES: Final = {
 @dataclass(slots=True)
 class _Forgotten:
     nodes: list[Node] = field(default_factory=list)
-    snapshots: list[int] = field(default_factory=list)
+    snapshots: list[tuple[str, int]] = field(default_factory=list)
+    """Their snapshotters and numbers."""
     expiry: float | None = None
 
 
@@ -47,7 +48,7 @@ class Collector:
         self,
         database: Database,
         content: ContentStore,
-        snapshotter: OverlaySnapshotter,
+        snapshotters: Mapping[str, OverlaySnapshotter],
         mounts: MountManager,
         exchange: Exchange,
         readers: Mapping[str, Reader],
@@ -59,7 +60,7 @@ class Collector:
         """
         self._database = database
         self._content = content
-        self._snapshotter = snapshotter
+        self._snapshotters = snapshotters
         self._mounts = mounts
         self._exchange = exchange
         self._readers = readers
@@ -98,8 +99,8 @@ class Collector:
                 self._timer.cancel()
                 self._timer = None
             found = await self._database.call(self._forget)
-            for number in found.snapshots:
-                await self._snapshotter.discard(number)
+            for snapshotter, number in found.snapshots:
+                await self._snapshotters[snapshotter].discard(number)
             if any(node.kind == "mount" for node in found.nodes):
                 await self._mounts.sweep()
             blobs = await self._content.sweep()
@@ -131,15 +132,16 @@ class Collector:
                 found.nodes.append(node)
         numbers = {}
         for node in snapshots:
-            key = node.name.partition("/")[2]
+            snapshotter, _, key = node.name.partition("/")
             (number,) = connection.execute(
-                "SELECT id FROM snapshots WHERE namespace = ? AND name = ?", (node.namespace, key)
+                "SELECT id FROM snapshots WHERE snapshotter = ? AND namespace = ? AND name = ?",
+                (snapshotter, node.namespace, key),
             ).fetchone()
             numbers[number] = node
         # A child is younger than its parent, so this order keeps the references valid.
         for number in sorted(numbers, reverse=True):
             connection.execute("DELETE FROM snapshots WHERE id = ?", (number,))
-            found.snapshots.append(number)
+            found.snapshots.append((numbers[number].name.partition("/")[0], number))
             found.nodes.append(numbers[number])
         return found
 
@@ -148,8 +150,8 @@ class Collector:
             if node.kind == "image":
                 self._exchange.publish("/images/delete", image_pb2.ImageDelete(name=node.name))
             elif node.kind == "snapshot":
-                key = node.name.partition("/")[2]
+                snapshotter, _, key = node.name.partition("/")
                 self._exchange.publish(
                     "/snapshot/remove",
-                    snapshot_pb2.SnapshotRemove(key=key, snapshotter=SNAPSHOTTER),
+                    snapshot_pb2.SnapshotRemove(key=key, snapshotter=snapshotter),
                 )

@@ -182,14 +182,14 @@ def _add_records(
 
 def _add_snapshots(graph: Graph, connection: sqlite3.Connection, now: float) -> None:
     rows = connection.execute(
-        "SELECT id, namespace, name, parent, labels FROM snapshots"
+        "SELECT id, namespace, name, parent, labels, snapshotter FROM snapshots"
     ).fetchall()
     names = {row[0]: row[2] for row in rows}
-    for _, namespace, name, parent, labels in rows:
-        node = Node("snapshot", namespace, f"{SNAPSHOTTER}/{name}")
+    for _, namespace, name, parent, labels, snapshotter in rows:
+        node = Node("snapshot", namespace, f"{snapshotter}/{name}")
         _add_protected(graph, node, json.loads(labels), now)
         if parent is not None:
-            graph.connect(node, Node("snapshot", namespace, f"{SNAPSHOTTER}/{names[parent]}"))
+            graph.connect(node, Node("snapshot", namespace, f"{snapshotter}/{names[parent]}"))
 
 
 def _targets(key: str, value: str, prefix: str) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,13 @@ _OWNERS = (
     ("images", "SELECT 1 FROM records WHERE kind = 'image' AND namespace = ?"),
     ("blobs", "SELECT 1 FROM blobs WHERE namespace = ?"),
     ("containers", "SELECT 1 FROM records WHERE kind = 'container' AND namespace = ?"),
-    ('snapshots on "overlayfs" snapshotter', "SELECT 1 FROM snapshots WHERE namespace = ?"),
+    *(
+        (
+            f'snapshots on "{snapshotter}" snapshotter',
+            f"SELECT 1 FROM snapshots WHERE snapshotter = '{snapshotter}' AND namespace = ?",  # noqa: S608 - a constant
+        )
+        for snapshotter in ("overlayfs", "native")
+    ),
 )
 
 

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS snapshots (
   parent INTEGER REFERENCES snapshots (id), kind INTEGER NOT NULL,
   created INTEGER NOT NULL, updated INTEGER NOT NULL, labels TEXT NOT NULL,
   size INTEGER NOT NULL DEFAULT 0, inodes INTEGER NOT NULL DEFAULT 0,
-  UNIQUE (namespace, name));
+  snapshotter TEXT NOT NULL DEFAULT 'overlayfs',
+  UNIQUE (snapshotter, namespace, name));
 CREATE TABLE IF NOT EXISTS leases (
   namespace TEXT NOT NULL, id TEXT NOT NULL, created INTEGER NOT NULL, labels TEXT NOT NULL,
   PRIMARY KEY (namespace, id)) WITHOUT ROWID;
@@ -36,6 +37,22 @@ CREATE TABLE IF NOT EXISTS ingests (
   total INTEGER NOT NULL, expected TEXT NOT NULL, started INTEGER NOT NULL, expires INTEGER,
   UNIQUE (namespace, ref));
 """
+# Snapshots of a time with one snapshotter: what a name must be unique in cannot be altered, so the table is made anew, with the
+# numbers that were given out, which name directories. SQLite wants the references unchecked meanwhile.
+_ONE_SNAPSHOTTER: Final = f"""
+PRAGMA foreign_keys=OFF;
+BEGIN IMMEDIATE;
+ALTER TABLE snapshots RENAME TO snapshots_before;
+{SCHEMA}
+INSERT INTO snapshots (id, namespace, name, parent, kind, created, updated, labels, size, inodes)
+  SELECT id, namespace, name, parent, kind, created, updated, labels, size, inodes FROM snapshots_before;
+INSERT OR REPLACE INTO sqlite_sequence (rowid, name, seq)
+  SELECT (SELECT rowid FROM sqlite_sequence WHERE name = 'snapshots'), 'snapshots', seq
+  FROM sqlite_sequence WHERE name = 'snapshots_before';
+DROP TABLE snapshots_before;
+COMMIT;
+PRAGMA foreign_keys=ON;
+"""  # noqa: S608 - of our own schema
 # 1: children of content are named by labels; before, they were found by parsing manifests.
 VERSION: Final = 1
 # The last transaction of the journal that the file has; of no interest to the journal itself.
@@ -88,7 +105,10 @@ class Table:
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables that are not there."""
+    """Make the tables that are not there, and bring those of before up to date."""
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(snapshots)")}
+    if columns and "snapshotter" not in columns:
+        connection.executescript(_ONE_SNAPSHOTTER)
     connection.executescript(SCHEMA + _POSITION)
 
 

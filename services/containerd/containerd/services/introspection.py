@@ -81,6 +81,12 @@ def _plugins(root: str, services: Sequence[str]) -> Iterator[pb.Plugin]:
         exports={"root": f"{root}/overlayfs"},
     )
     yield pb.Plugin(
+        type="io.containerd.snapshotter.v1",
+        id="native",
+        platforms=[_PLATFORM],
+        exports={"root": f"{root}/native"},
+    )
+    yield pb.Plugin(
         type="io.containerd.metadata.v1",
         id="bolt",
         requires=["io.containerd.content.v1", "io.containerd.snapshotter.v1"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 from containerd.filters.match import Filter
 from containerd.gc.collector import Collector
 from containerd.services.masks import label_changes
-from containerd.snapshots.overlay import SNAPSHOTTER, Info, Mount, OverlaySnapshotter
+from containerd.snapshots.overlay import Info, Mount, OverlaySnapshotter
 from wire.errors import InvalidArgument, NotImplementedYet
 from wire.gen.containerd.services.snapshots.v1 import snapshots_pb2 as pb
 from wire.gen.containerd.types import mount_pb2
@@ -20,16 +20,19 @@ from wire.gen.containerd.types import mount_pb2
 class SnapshotsService:
     """Snapshots of the current namespace."""
 
-    def __init__(self, snapshotter: OverlaySnapshotter, collector: Collector) -> None:
-        self._overlay = snapshotter
+    def __init__(
+        self, snapshotters: Mapping[str, OverlaySnapshotter], collector: Collector
+    ) -> None:
+        self._snapshotters = snapshotters
         self._collector = collector
 
     def _of(self, name: str) -> OverlaySnapshotter:
         if not name:
             raise InvalidArgument("snapshotter argument missing: invalid argument")
-        if name != SNAPSHOTTER:
+        found = self._snapshotters.get(name)
+        if found is None:
             raise InvalidArgument(f"snapshotter not loaded: {name}: invalid argument")
-        return self._overlay
+        return found
 
     async def prepare(
         self, request: pb.PrepareSnapshotRequest, _context: Any
@@ -55,13 +58,13 @@ class SnapshotsService:
 
     async def commit(self, request: pb.CommitSnapshotRequest, _context: Any) -> Empty:
         """Seal one under a name."""
-        overlay = self._of(request.snapshotter)
-        if request.parent and request.parent != (await overlay.stat(request.key)).parent:
-            # Plugins with this capability say so in their description; this one does not.
+        snapshotter = self._of(request.snapshotter)
+        if request.parent and request.parent != (await snapshotter.stat(request.key)).parent:
+            # Plugins with this capability say so in their description; these do not.
             raise NotImplementedYet(
-                "snapshotter overlayfs cannot rebase on commit: not implemented"
+                f"snapshotter {snapshotter.name} cannot rebase on commit: not implemented"
             )
-        await overlay.commit(request.name, request.key, dict(request.labels))
+        await snapshotter.commit(request.name, request.key, dict(request.labels))
         return Empty()
 
     async def remove(self, request: pb.RemoveSnapshotRequest, _context: Any) -> Empty:
@@ -80,14 +83,14 @@ class SnapshotsService:
         self, request: pb.UpdateSnapshotRequest, _context: Any
     ) -> pb.UpdateSnapshotResponse:
         """Change labels."""
-        overlay = self._of(request.snapshotter)
+        snapshotter = self._of(request.snapshotter)
         if not request.info.name:
             raise InvalidArgument("snapshot name is required for update: invalid argument")
         labels, replace = label_changes(
             request.update_mask.paths, request.info.labels, f'snapshot "{request.info.name}"'
         )
-        await overlay.set_labels(request.info.name, labels, replace=replace)
-        return pb.UpdateSnapshotResponse(info=_info(await overlay.stat(request.info.name)))
+        await snapshotter.set_labels(request.info.name, labels, replace=replace)
+        return pb.UpdateSnapshotResponse(info=_info(await snapshotter.stat(request.info.name)))
 
     async def list(
         self, request: pb.ListSnapshotsRequest, _context: Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from containerd.images.labels import tree
 from containerd.images.walk import manifest_of
 from containerd.metadata.leases import LeaseStore
 from containerd.services.records import Records
+from containerd.snapshots.overlay import SNAPSHOTTER
 from containerd.transfer.archives import ArchiveReader, write_archive
 from containerd.transfer.names import names
 from containerd.transfer.pull import Notice, Puller
@@ -50,7 +51,7 @@ class TransferService:
         *,
         content: ContentStore,
         images: Records,
-        unpacker: Unpacker,
+        unpackers: Mapping[str, Unpacker],
         puller: Puller,
         pusher: Pusher,
         streams: Streams,
@@ -62,7 +63,7 @@ class TransferService:
         """``hosts_dir`` has a directory for each registry that is not reached in the plain way, and those of its mirrors."""
         self._content = content
         self._images = images
-        self._unpacker = unpacker
+        self._unpackers = unpackers
         self._puller = puller
         self._pusher = pusher
         self._streams = streams
@@ -122,12 +123,23 @@ class TransferService:
             Platform(os=each.os, architecture=each.architecture, variant=each.variant)
             for each in destination.platforms
         ]
+        unpacker = self._unpacker(destination)
         async with self._held():
-            target = await self._puller.pull(
-                registry, notice, platforms, unpack=bool(destination.unpacks)
-            )
+            target = await self._puller.pull(registry, notice, platforms, unpacker)
             for name in _stored(destination, source.reference, target.digest):
                 await self._name(name, target, dict(destination.labels))
+
+    def _unpacker(self, destination: imagestore_pb2.ImageStore) -> Unpacker | None:
+        """For the snapshotter that is wanted, None if none is; raises InvalidArgument for one that is not here."""
+        wanted = {each.snapshotter or SNAPSHOTTER for each in destination.unpacks}
+        for name in wanted:
+            if name not in self._unpackers:
+                raise InvalidArgument(f"snapshotter not loaded: {name}: invalid argument")
+        if len(wanted) > 1:
+            raise NotImplementedYet(
+                f"unpacking into several snapshotters at once ({', '.join(sorted(wanted))}) is not implemented"
+            )
+        return self._unpackers[wanted.pop()] if wanted else None
 
     async def _push(
         self,
@@ -182,6 +194,7 @@ class TransferService:
         progress: Stream | None,
     ) -> None:
         stream = self._streams.get(source.stream)
+        unpacker = self._unpacker(destination)
         async with self._held():
             with self._content.pinned() as pins:
                 reader = ArchiveReader(self._content, pins)
@@ -192,10 +205,10 @@ class TransferService:
                 for digest, labels in tree(self._content.read, image.target).items():
                     await self._content.record(digest, labels)
             for image in found:
-                if destination.unpacks:
+                if unpacker is not None:
                     _, manifest = manifest_of(self._content.read, image.target)
                     config = ImageConfig.from_bytes(self._content.read(manifest.config.digest))
-                    await self._unpacker.unpack(
+                    await unpacker.unpack(
                         config,
                         manifest.config.digest,
                         list(manifest.layers),

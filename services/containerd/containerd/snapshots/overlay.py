@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from containerd.events.exchange import Exchange
 from containerd.linux.syscalls import spread, sync_filesystem
@@ -28,7 +28,6 @@ from wire.identifiers import validate_labels
 SNAPSHOTTER: Final = "overlayfs"
 # On a snapshot that is being filled: the name that it is to have. One that has it already is not made again.
 TARGET_LABEL: Final = "containerd.io/snapshot.ref"
-_HELD: Final = f"snapshots/{SNAPSHOTTER}"
 _COLUMNS: Final = "id, name, parent, kind, created, updated, labels, size, inodes"
 
 
@@ -81,13 +80,19 @@ class Draft:
 
 
 class OverlaySnapshotter:
-    """Snapshots of all namespaces below one directory."""
+    """Snapshots of all namespaces below one directory.
+
+    What is special to overlayfs is in ``_fill`` and ``_mounts``: whoever stacks directories in another way has others.
+    """
+
+    name: ClassVar[str] = SNAPSHOTTER
 
     def __init__(self, root: str, database: Database, exchange: Exchange) -> None:
         self._directory = os.path.join(root, "snapshots")
         self._trash = os.path.join(root, "trash")
         self._fresh = os.path.join(root, "fresh")
         self._drafts = os.path.join(root, "drafts")
+        self._held = f"snapshots/{self.name}"
         self._database = database
         self._exchange = exchange
         for unfinished in (self._fresh, self._drafts):
@@ -115,6 +120,8 @@ class OverlaySnapshotter:
         for path, mode in ((fresh, 0o711), (f"{fresh}/work", 0o711), (f"{fresh}/fs", 0o755)):
             os.mkdir(path, mode)
         try:
+            if parent:
+                await self._fill(f"{fresh}/fs", parent, kind)
             await self._database.call(
                 self._insert, namespaces.current(), name, parent, kind, labels, fresh
             )
@@ -129,9 +136,12 @@ class OverlaySnapshotter:
         if not view:
             self._exchange.publish(
                 "/snapshot/prepare",
-                events.SnapshotPrepare(key=name, parent=parent, snapshotter=SNAPSHOTTER),
+                events.SnapshotPrepare(key=name, parent=parent, snapshotter=self.name),
             )
         return self._mounts(parents, kind)
+
+    async def _fill(self, directory: str, parent: str, kind: Kind) -> None:
+        """Put into a new snapshot's directory what its parent's mount does not bring."""
 
     async def mounts(self, name: str) -> Sequence[Mount]:
         """The mounts of an active snapshot or view; raises NotFound, FailedPrecondition."""
@@ -151,7 +161,7 @@ class OverlaySnapshotter:
         size, inodes = await asyncio.to_thread(self._seal, info.number)
 
         def update(connection: sqlite3.Connection, namespace: str) -> bool:
-            leases.hold(connection, namespace, _HELD, name)
+            leases.hold(connection, namespace, self._held, name)
             now = time.time_ns()
             try:
                 cursor = connection.execute(
@@ -172,14 +182,14 @@ class OverlaySnapshotter:
                 return False
             if not cursor.rowcount:
                 raise NotFound(f"snapshot {key} does not exist: not found")
-            leases.release(connection, namespace, _HELD, key)
+            leases.release(connection, namespace, self._held, key)
             return True
 
         if not await self._database.call(update, namespaces.current()):
             raise AlreadyExists(f'snapshot "{name}": already exists')
         self._exchange.publish(
             "/snapshot/commit",
-            events.SnapshotCommit(key=key, name=name, snapshotter=SNAPSHOTTER),
+            events.SnapshotCommit(key=key, name=name, snapshotter=self.name),
         )
 
     def draft(self) -> Draft:
@@ -198,19 +208,30 @@ class OverlaySnapshotter:
 
         def insert(connection: sqlite3.Connection, namespace: str) -> Sequence[str]:
             ensure(connection, namespace)
-            below = _find(connection, namespace, parent).number if parent else None
+            below = self._find(connection, namespace, parent).number if parent else None
             made = []
             for (name, draft), (size, inodes) in zip(drafts, usages, strict=True):
-                leases.hold(connection, namespace, _HELD, name)
-                if _exists(connection, namespace, name):
-                    below = _find(connection, namespace, name).number
+                leases.hold(connection, namespace, self._held, name)
+                if self._exists(connection, namespace, name):
+                    below = self._find(connection, namespace, name).number
                     continue
                 now = time.time_ns()
                 labels = json.dumps({TARGET_LABEL: name})
                 cursor = connection.execute(
-                    "INSERT INTO snapshots (namespace, name, parent, kind, created, updated, labels, size, inodes)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (namespace, name, below, Kind.COMMITTED, now, now, labels, size, inodes),
+                    "INSERT INTO snapshots (snapshotter, namespace, name, parent, kind, created, updated, labels, size,"
+                    " inodes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        self.name,
+                        namespace,
+                        name,
+                        below,
+                        Kind.COMMITTED,
+                        now,
+                        now,
+                        labels,
+                        size,
+                        inodes,
+                    ),
                 )
                 below = cursor.lastrowid
                 os.rename(draft.path, f"{self._directory}/{below}")
@@ -223,7 +244,7 @@ class OverlaySnapshotter:
         for name in await self._database.call(insert, namespaces.current()):
             self._exchange.publish(
                 "/snapshot/commit",
-                events.SnapshotCommit(key=name, name=name, snapshotter=SNAPSHOTTER),
+                events.SnapshotCommit(key=name, name=name, snapshotter=self.name),
             )
 
     def _seal_all(self, drafts: Sequence[Draft]) -> Sequence[tuple[int, int]]:
@@ -236,16 +257,16 @@ class OverlaySnapshotter:
 
     async def stat(self, name: str) -> Info:
         """A snapshot of the current namespace; raises NotFound."""
-        return await self._database.call(_find, namespaces.current(), name)
+        return await self._database.call(self._find, namespaces.current(), name)
 
     async def held(self, names: Sequence[str]) -> int:
         """How many snapshots of a chain there are, from the lowest on; the current lease holds these then."""
 
         def hold(connection: sqlite3.Connection, namespace: str) -> int:
             for number, name in enumerate(names):
-                if not _exists(connection, namespace, name):
+                if not self._exists(connection, namespace, name):
                     return number
-                leases.hold(connection, namespace, _HELD, name)
+                leases.hold(connection, namespace, self._held, name)
             return len(names)
 
         return await self._database.call(hold, namespaces.current())
@@ -255,8 +276,8 @@ class OverlaySnapshotter:
 
         def select(connection: sqlite3.Connection, namespace: str) -> list[Info]:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM snapshots WHERE namespace = ? ORDER BY id",  # noqa: S608 - a constant
-                (namespace,),
+                f"SELECT {_COLUMNS} FROM snapshots WHERE snapshotter = ? AND namespace = ? ORDER BY id",  # noqa: S608 - a constant
+                (self.name, namespace),
             ).fetchall()
             names = {row[0]: row[1] for row in rows}
             return [_info(row, names.get(row[2], "")) for row in rows]
@@ -278,13 +299,13 @@ class OverlaySnapshotter:
         """Set labels, an empty value removing one; ``replace`` removes those that are not given. Raises NotFound."""
 
         def update(connection: sqlite3.Connection, namespace: str) -> None:
-            known = _find(connection, namespace, name).labels
+            known = self._find(connection, namespace, name).labels
             merged = {**({} if replace else known), **labels}
             validate_labels(merged)
             kept = {key: value for key, value in merged.items() if value}
             connection.execute(
-                "UPDATE snapshots SET labels = ?, updated = ? WHERE namespace = ? AND name = ?",
-                (json.dumps(kept), time.time_ns(), namespace, name),
+                "UPDATE snapshots SET labels = ?, updated = ? WHERE snapshotter = ? AND namespace = ? AND name = ?",
+                (json.dumps(kept), time.time_ns(), self.name, namespace, name),
             )
 
         await self._database.call(update, namespaces.current())
@@ -293,19 +314,19 @@ class OverlaySnapshotter:
         """Remove a snapshot without children; raises NotFound, FailedPrecondition."""
 
         def delete(connection: sqlite3.Connection, namespace: str) -> int:
-            info = _find(connection, namespace, name)
+            info = self._find(connection, namespace, name)
             try:
                 connection.execute("DELETE FROM snapshots WHERE id = ?", (info.number,))
             except sqlite3.IntegrityError:
                 raise FailedPrecondition(
                     f"cannot remove snapshot with child: {name}: failed precondition"
                 ) from None
-            leases.release(connection, namespace, _HELD, name)
+            leases.release(connection, namespace, self._held, name)
             return info.number
 
         await self.discard(await self._database.call(delete, namespaces.current()))
         self._exchange.publish(
-            "/snapshot/remove", events.SnapshotRemove(key=name, snapshotter=SNAPSHOTTER)
+            "/snapshot/remove", events.SnapshotRemove(key=name, snapshotter=self.name)
         )
 
     async def discard(self, number: int) -> None:
@@ -324,7 +345,8 @@ class OverlaySnapshotter:
 
     def _strays(self, connection: sqlite3.Connection) -> Sequence[str]:
         """Inside a transaction, so that no snapshot is made between the two looks."""
-        known = {str(row[0]) for row in connection.execute("SELECT id FROM snapshots")}
+        query = "SELECT id FROM snapshots WHERE snapshotter = ?"
+        known = {str(row[0]) for row in connection.execute(query, (self.name,))}
         return [name for name in os.listdir(self._directory) if name not in known]
 
     def _insert(
@@ -342,13 +364,13 @@ class OverlaySnapshotter:
             raise InvalidArgument("snapshot key must not be empty: invalid argument")
         ensure(connection, namespace)
         for taken in (labels.get(TARGET_LABEL, ""), name):
-            if taken and _exists(connection, namespace, taken):
+            if taken and self._exists(connection, namespace, taken):
                 # Not an error here: the lease must be kept.
-                leases.hold(connection, namespace, _HELD, taken)
+                leases.hold(connection, namespace, self._held, taken)
                 return
         below = None
         if parent:
-            info = _find(connection, namespace, parent)
+            info = self._find(connection, namespace, parent)
             if info.kind is not Kind.COMMITTED:
                 raise InvalidArgument(
                     f'parent "{parent}" is not committed snapshot: invalid argument'
@@ -356,11 +378,11 @@ class OverlaySnapshotter:
             below = info.number
         now = time.time_ns()
         cursor = connection.execute(
-            "INSERT INTO snapshots (namespace, name, parent, kind, created, updated, labels)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (namespace, name, below, kind, now, now, json.dumps(labels)),
+            "INSERT INTO snapshots (snapshotter, namespace, name, parent, kind, created, updated, labels)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.name, namespace, name, below, kind, now, now, json.dumps(labels)),
         )
-        leases.hold(connection, namespace, _HELD, name)
+        leases.hold(connection, namespace, self._held, name)
         if below is not None:
             status = os.stat(self.upper(below))
             os.chown(f"{fresh}/fs", status.st_uid, status.st_gid)
@@ -373,13 +395,13 @@ class OverlaySnapshotter:
         """The numbers of a snapshot and of all below it."""
 
         def select(connection: sqlite3.Connection, namespace: str) -> Sequence[int]:
-            _find(connection, namespace, name)
+            self._find(connection, namespace, name)
             rows = connection.execute(
                 "WITH RECURSIVE chain (id, parent, depth) AS ("
-                " SELECT id, parent, 0 FROM snapshots WHERE namespace = ? AND name = ?"
+                " SELECT id, parent, 0 FROM snapshots WHERE snapshotter = ? AND namespace = ? AND name = ?"
                 " UNION ALL SELECT s.id, s.parent, depth + 1 FROM snapshots s JOIN chain ON s.id = chain.parent)"
                 " SELECT id FROM chain ORDER BY depth",
-                (namespace, name),
+                (self.name, namespace, name),
             )
             return [int(row[0]) for row in rows]
 
@@ -403,6 +425,20 @@ class OverlaySnapshotter:
         )
         return [Mount("overlay", "overlay", options)]
 
+    def _exists(self, connection: sqlite3.Connection, namespace: str, name: str) -> bool:
+        query = "SELECT 1 FROM snapshots WHERE snapshotter = ? AND namespace = ? AND name = ?"
+        return connection.execute(query, (self.name, namespace, name)).fetchone() is not None
+
+    def _find(self, connection: sqlite3.Connection, namespace: str, name: str) -> Info:
+        row = connection.execute(
+            f"SELECT {_COLUMNS} FROM snapshots WHERE snapshotter = ? AND namespace = ? AND name = ?",  # noqa: S608 - a constant
+            (self.name, namespace, name),
+        ).fetchone()
+        if row is None:
+            raise NotFound(f"snapshot {name} does not exist: not found")
+        parent = connection.execute("SELECT name FROM snapshots WHERE id = ?", (row[2],)).fetchone()
+        return _info(row, parent[0] if parent else "")
+
     def _seal(self, number: int) -> tuple[int, int]:
         upper = self.upper(number)
         descriptor = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -411,22 +447,6 @@ class OverlaySnapshotter:
         finally:
             os.close(descriptor)
         return _usage(upper)
-
-
-def _exists(connection: sqlite3.Connection, namespace: str, name: str) -> bool:
-    query = "SELECT 1 FROM snapshots WHERE namespace = ? AND name = ?"
-    return connection.execute(query, (namespace, name)).fetchone() is not None
-
-
-def _find(connection: sqlite3.Connection, namespace: str, name: str) -> Info:
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM snapshots WHERE namespace = ? AND name = ?",  # noqa: S608 - a constant
-        (namespace, name),
-    ).fetchone()
-    if row is None:
-        raise NotFound(f"snapshot {name} does not exist: not found")
-    parent = connection.execute("SELECT name FROM snapshots WHERE id = ?", (row[2],)).fetchone()
-    return _info(row, parent[0] if parent else "")
 
 
 def _info(row: tuple[int, str, int, int, int, int, str, int, int], parent: str) -> Info:

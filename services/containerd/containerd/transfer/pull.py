@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from containerd.content.local import ContentStore
@@ -25,6 +26,10 @@ _NOTICE_EVERY: Final = 1 << 19
 
 # Called with the event, what it is about, and the bytes done and in all.
 Notice = Callable[[str, Descriptor, int, int], None]
+# Unpacks one image: tells of each layer that is done, and waits for each before it is read.
+Unpacking = Callable[
+    [Callable[[Descriptor], None], Callable[[Descriptor], Awaitable[None]]], Awaitable[str]
+]
 
 
 class _Holding:
@@ -64,9 +69,8 @@ class _Holding:
 class Puller:
     """Pulls into one content store."""
 
-    def __init__(self, content: ContentStore, unpacker: Unpacker) -> None:
+    def __init__(self, content: ContentStore) -> None:
         self._content = content
-        self._unpacker = unpacker
         self._fetching: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(_PARALLEL)
 
@@ -74,11 +78,10 @@ class Puller:
         self,
         registry: Registry,
         notice: Notice,
-        platforms: Sequence[Platform] = (),
-        *,
-        unpack: bool,
+        platforms: Sequence[Platform],
+        unpacker: Unpacker | None,
     ) -> Descriptor:
-        """The target descriptor of an image that is here now; with ``unpack`` unpacked if it is for this machine.
+        """The target descriptor of an image that is here now; with ``unpacker`` unpacked if it is for this machine.
 
         Without ``platforms`` only what this machine needs is fetched. Raises NotFound if the image is for none of them.
         """
@@ -90,18 +93,21 @@ class Puller:
         holding = _Holding(self._content, registry.source_labels)
         for manifest in images:
             await self._fetch(registry, manifest.config, holding, notice)
-        unpacked = self._for_us(chosen, images) if unpack else None
-        await self._fetch_layers(registry, images, holding, notice, unpacked=unpacked)
+        unpacking = None
+        if unpacker is not None and (ours := self._for_us(chosen, images)) is not None:
+            unpacking = partial(unpacker.unpack, *ours)
+        await self._fetch_layers(registry, images, holding, notice, unpacking)
         return target
 
     def _for_us(
         self, chosen: Sequence[Descriptor], images: Sequence[Manifest]
-    ) -> tuple[Manifest, ImageConfig] | None:
-        """The image that this machine can run, and that is to be unpacked."""
+    ) -> tuple[ImageConfig, str, Sequence[Descriptor]] | None:
+        """The image that this machine can run, and that is to be unpacked: its config, that one's digest, and the layers."""
         for descriptor, manifest in zip(chosen, images, strict=True):
             config = self._content.read(manifest.config.digest)
             if matches(descriptor):
-                return manifest, ImageConfig.from_bytes(config)
+                found = ImageConfig.from_bytes(config)
+                return found, manifest.config.digest, list(manifest.layers)
         return None
 
     async def _fetch_layers(
@@ -110,8 +116,7 @@ class Puller:
         images: Sequence[Manifest],
         holding: _Holding,
         notice: Notice,
-        *,
-        unpacked: tuple[Manifest, ImageConfig] | None,
+        unpacking: Unpacking | None,
     ) -> None:
         """Fetch side by side, and unpack in order what has come."""
         loop = asyncio.get_running_loop()
@@ -128,14 +133,9 @@ class Puller:
             notice("extracting", layer, layer.size, layer.size)
 
         try:
-            if unpacked is not None:
-                manifest, config = unpacked
-                await self._unpacker.unpack(
-                    config,
-                    manifest.config.digest,
-                    list(manifest.layers),
-                    lambda layer: notice("extracted", layer, layer.size, layer.size),
-                    wait_for,
+            if unpacking is not None:
+                await unpacking(
+                    lambda layer: notice("extracted", layer, layer.size, layer.size), wait_for
                 )
             # A layer whose snapshot exists was not waited for.
             await asyncio.gather(*downloads.values())

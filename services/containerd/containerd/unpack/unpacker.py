@@ -12,7 +12,7 @@ from containerd.archive.extract import extract, inherit
 from containerd.content.local import ContentStore
 from containerd.diff.apply import Hashing
 from containerd.images.labels import SNAPSHOT, UNCOMPRESSED
-from containerd.snapshots.overlay import SNAPSHOTTER, Draft, OverlaySnapshotter
+from containerd.snapshots.overlay import Draft, OverlaySnapshotter
 from wire import namespaces
 from wire.errors import FailedPrecondition
 from wire.oci.image import Descriptor, ImageConfig, chain_id
@@ -74,7 +74,7 @@ class Unpacker:
             for layer, diff_id in zip(layers, config.diff_ids, strict=True)
             if self._content.exists(layer.digest)
         }
-        labels[config_digest] = {f"{SNAPSHOT}.{SNAPSHOTTER}": names[-1]}
+        labels[config_digest] = {f"{SNAPSHOT}.{self._snapshotter.name}": names[-1]}
         await self._content.label(labels)
         return names[-1]
 
@@ -98,16 +98,12 @@ class Unpacker:
                 layer = layers[number]
                 async with self._slots:
                     await wait_for(layer)
-                    found, implied = await _undisturbed(
+                    found, implied = await undisturbed(
                         asyncio.to_thread(
                             self._extract, layer, drafts[number - first], overlay=number > 0
                         )
                     )
-                if found != diff_ids[number]:
-                    raise FailedPrecondition(
-                        f"wrong diff id calculated on extraction: layer {layer.digest} is {found},"
-                        f" not {diff_ids[number]}"
-                    )
+                check_diff_id(found, diff_ids[number], layer)
                 on_layer(layer)
                 return implied
 
@@ -118,7 +114,7 @@ class Unpacker:
                 await asyncio.to_thread(inherit, draft.files, paths, below)
                 below.insert(0, draft.files)
             chain = list(zip(names[first:], drafts, strict=True))
-            await _undisturbed(self._snapshotter.adopt(chain, parent))
+            await undisturbed(self._snapshotter.adopt(chain, parent))
 
     def _extract(
         self, layer: Descriptor, draft: Draft, *, overlay: bool
@@ -129,7 +125,15 @@ class Unpacker:
             return stream.drain(), implied
 
 
-async def _undisturbed(work: Coroutine[Any, Any, _Result]) -> _Result:
+def check_diff_id(found: str, wanted: str, layer: Descriptor) -> None:
+    """Raises FailedPrecondition if a layer is not what its image's config says."""
+    if found != wanted:
+        raise FailedPrecondition(
+            f"wrong diff id calculated on extraction: layer {layer.digest} is {found}, not {wanted}"
+        )
+
+
+async def undisturbed(work: Coroutine[Any, Any, _Result]) -> _Result:
     """A pull that is given up does not remove a directory that a thread is still at work in."""
     task = asyncio.ensure_future(work)
     try:
