@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from tests.integration.ctr.conftest import IMAGE
+from tests.integration.ctr.test_verify import verify
 from tests.support.containerd import OURS, Containerd
 from tests.support.images import busybox_layer, docker_archive, layer
 from tests.support.registry import Registry
@@ -156,6 +157,13 @@ def test_the_transfer_service_unpacks_for_whom_is_named(
     assert len(names(native)) == 3
     assert native.ctr("snapshots", "--snapshotter", "overlayfs", "ls").splitlines()[1:] == []
     assert native.ctr("run", "--rm", "--runtime", OURS, name, "one", "ls", "/three") == "/three"
+    # Their bytes are accounted for; one that is gone is told of.
+    assert verify(native) == (0, [])
+    gone = min((native.root / "data/native/snapshots").iterdir())
+    gone.rename(native.root / "aside")
+    code, (found,) = verify(native)
+    assert (code, found["path"], "is missing" in found["text"]) == (1, str(gone), True)
+    (native.root / "aside").rename(gone)
     # And then for the other, with the same content; each keeps its own.
     _pull(native, name, "")
     native.collect()

@@ -36,7 +36,7 @@ _FOLDERS: Final = frozenset(
         "content/trash",
     }
 )
-_OVERLAY_FOLDERS: Final = frozenset({"", "snapshots", "trash", "fresh", "drafts"})
+_SNAPSHOTTER_FOLDERS: Final = frozenset({"", "snapshots", "trash", "fresh", "drafts"})
 _BLOCK: Final = 512
 
 
@@ -51,11 +51,12 @@ class Accounts:
 def account(store: Store) -> Accounts:
     """Look at every file once."""
     found = Accounts()
-    overlay = os.path.relpath(store.overlay, store.root)
-    roots = [store.root]
-    if overlay.startswith(".."):
-        roots.append(store.overlay)
-    for root in roots:
+    outside = [
+        folder
+        for folder in (store.overlay, store.native)
+        if os.path.relpath(folder, store.root).startswith("..")
+    ]
+    for root in (store.root, *outside):
         _walk(store, root, found)
     return found
 
@@ -96,11 +97,13 @@ def _walk(store: Store, root: str, found: Accounts) -> None:
 
 def _kind(store: Store, path: str) -> str:
     """What a path is there for; ``folder`` for those that are looked into, empty if nothing explains it."""
-    overlay = os.path.relpath(path, store.overlay)
-    if not overlay.startswith(".."):
-        return _overlay_kind(store, overlay)
+    for folder in (store.overlay, store.native):
+        below = os.path.relpath(path, folder)
+        if not below.startswith(".."):
+            return _snapshot_kind(store, below)
     inside = os.path.relpath(path, store.root)
-    if inside in _FOLDERS or f"{store.overlay}/".startswith(f"{path}/"):
+    above = (f"{folder}/".startswith(f"{path}/") for folder in (store.overlay, store.native))
+    if inside in _FOLDERS or any(above):
         return "folder"
     if inside in _METADATA:
         return "metadata"
@@ -113,8 +116,8 @@ def _kind(store: Store, path: str) -> str:
     return ""
 
 
-def _overlay_kind(store: Store, inside: str) -> str:
-    if inside == "." or inside in _OVERLAY_FOLDERS:
+def _snapshot_kind(store: Store, inside: str) -> str:
+    if inside == "." or inside in _SNAPSHOTTER_FOLDERS:
         return "folder"
     parts = inside.split("/")
     if parts[0] == "snapshots" and parts[1].isdigit() and int(parts[1]) in store.snapshots:

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from containerd.archive.compression import decompressed
 from containerd.archive.extract import extract, inherit
 from containerd.diff.apply import Hashing
+from containerd.gc.graph import SNAPSHOTTER
 from containerd.linux.syscalls import sync_filesystem
 from containerd.verify import trees
 from containerd.verify.findings import Finding
@@ -34,12 +35,15 @@ class _Layer:
 def verify(store: Store, *, repair: bool) -> Iterator[Finding]:
     """Look at all snapshots; with ``repair`` files that differ are taken from the layer, which is unpacked anyway."""
     layers = _layers(store)
-    compared = unknown = 0
+    compared = unknown = copies = 0
     for snapshot in sorted(store.snapshots.values(), key=lambda each: each.number):
         layer = layers.get(snapshot.name)
         missing = _missing(store, snapshot)
-        if layer is None:
-            unknown += 1
+        # A copy of all that is below: what came from which layer cannot be told.
+        copy = snapshot.snapshotter != SNAPSHOTTER
+        if layer is None or copy:
+            copies += copy
+            unknown += not copy
             if missing:
                 yield _finding(snapshot, None, missing, store.folder(snapshot.number))
             continue
@@ -49,7 +53,10 @@ def verify(store: Store, *, repair: bool) -> Iterator[Finding]:
         except (EngineError, OSError) as error:
             text = f"cannot be compared with its layer: {error}"
             yield _finding(snapshot, layer, text, store.folder(snapshot.number))
-    text = f"{compared} compared with their layers, {unknown} that no image has looked for"
+    text = (
+        f"{compared} compared with their layers, {unknown} that no image has looked for,"
+        f" {copies} whole copies looked for"
+    )
     yield Finding(level="ok", subject="snapshot", text=text)
 
 

@@ -27,9 +27,10 @@ def run(config: Config) -> int:
 def examine(config: Config) -> Iterator[Finding]:
     """Blobs first: a layer that was fetched again is what its snapshot is compared with."""
     overlay = config.settings.overlay_root or os.path.join(config.root, "overlayfs")
-    store = read(config.root, overlay)
+    native = config.settings.native_root or os.path.join(config.root, "native")
+    store = read(config.root, overlay, native)
     repair = config.command == "repair"
     if config.command != "account":
         yield from blobs.verify(store, repair=repair, hosts_dir=config.settings.hosts_dir)
         yield from layers.verify(store, repair=repair)
-    yield from accounts.verify(read(config.root, overlay))
+    yield from accounts.verify(read(config.root, overlay, native))

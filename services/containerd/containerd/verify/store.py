@@ -62,6 +62,7 @@ class Snapshot:
     name: str
     parent: int | None
     kind: int
+    snapshotter: str = SNAPSHOTTER
 
 
 @dataclass(slots=True)
@@ -70,6 +71,7 @@ class Store:
 
     root: str
     overlay: str
+    native: str
     blobs: dict[str, Blob] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
@@ -81,7 +83,8 @@ class Store:
 
     def folder(self, number: int) -> str:
         """A snapshot's directory."""
-        return os.path.join(self.overlay, "snapshots", str(number))
+        ours = self.snapshots[number].snapshotter == SNAPSHOTTER
+        return os.path.join(self.overlay if ours else self.native, "snapshots", str(number))
 
     def names(self) -> dict[str, set[str]]:
         """The images that need each blob."""
@@ -106,12 +109,12 @@ class Store:
                 yield config.digest, blob.layers, top
 
 
-def read(root: str, overlay: str) -> Store:
+def read(root: str, overlay: str, native: str) -> Store:
     """Read the records; raises NotFound if there are none, and what ``failures.translate`` makes of SQLite's errors."""
     path = os.path.join(root, "metadata.db")
     if not os.path.exists(path):
         raise NotFound(f"{path} does not exist; containerd makes it when it starts")
-    store = Store(root, overlay)
+    store = Store(root, overlay, native)
     try:
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA query_only=ON")
@@ -129,6 +132,10 @@ def _fill(store: Store, connection: sqlite3.Connection) -> None:
         store.blobs[digest] = Blob(digest, size, merged)
     for name, data in connection.execute("SELECT name, data FROM records WHERE kind = 'image'"):
         store.images[name] = images_pb2.Image.FromString(data).target.digest
-    for row in connection.execute("SELECT id, namespace, name, parent, kind FROM snapshots"):
+    columns = "id, namespace, name, parent, kind"
+    # A daemon of before may have written it last.
+    if any(row[1] == "snapshotter" for row in connection.execute("PRAGMA table_info(snapshots)")):
+        columns += ", snapshotter"
+    for row in connection.execute(f"SELECT {columns} FROM snapshots"):  # noqa: S608 - constants
         store.snapshots[row[0]] = Snapshot(*row)
     store.ingests.update(connection.execute("SELECT id, expected FROM ingests").fetchall())
