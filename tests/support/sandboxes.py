@@ -6,8 +6,10 @@ import contextlib
 import os
 import select
 import socket
+import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -88,6 +90,70 @@ def echo(netns: str, kind: socket.SocketKind, port: int, address: str = "") -> I
         thread.join()
         stop.close()
         server.close()
+
+
+@contextlib.contextmanager
+def outside(network: int = 113) -> Iterator[str]:
+    """A host on another network, with routes to containers on 10.98.1.0/24 and fd00:98:1::/64; the path of its namespace.
+
+    It has 203.0.<network>.2 and 2001:db8::2, and is behind ``up<network>``, which has .1. For isolated tests only.
+    """
+    v6 = "2001:db8:" if network == 113 else f"2001:db8:{network}:"
+    words = ["unshare", "-n", "sh", "-c", "echo; exec cat"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        within = f"nsenter -t {holder.pid} -n ip"
+        subprocess.run(
+            ["sh", "-ec", f"""
+            ip link add up{network} type veth peer name e netns {holder.pid}
+            ip addr add 203.0.{network}.1/24 dev up{network}
+            ip addr add {v6}:1/64 dev up{network} nodad; ip link set up{network} up
+            {within} addr add 203.0.{network}.2/24 dev e; {within} addr add {v6}:2/64 dev e nodad
+            {within} link set e up
+            {within} route add 10.98.1.0/24 via 203.0.{network}.1
+            {within} -6 route add fd00:98:1::/64 via {v6}:1
+            """],
+            check=True,
+        )  # fmt: skip
+        netns = f"/proc/{holder.pid}/ns/net"
+        # The kernel believes in a carrier when it looks, which may be a second later.
+        assert inside(netns, lambda: _answers(f"{v6}:1", 10))
+        yield netns
+        holder.stdin.close()
+
+
+def _answers(host: str, patience: float) -> bool:
+    """Whether a host refuses connections, at least."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            ask(socket.SOCK_STREAM, host, 9, 1)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            continue
+    return False
+
+
+def pings(host: str, patience: float = 0.7) -> bool:
+    """Whether a host answers an echo request."""
+    version = 6 if ":" in host else 4
+    family, protocol, kind = (
+        (socket.AF_INET, socket.IPPROTO_ICMP, 8)
+        if version == 4
+        else (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128)
+    )
+    checksum = 0xFFFF - (kind << 8) if version == 4 else 0
+    with socket.socket(family, socket.SOCK_RAW, protocol) as client:
+        client.settimeout(patience)
+        client.connect((host, 0))
+        client.send(struct.pack("!BBHHH", kind, 0, checksum, 0, 0))
+        try:
+            return bool(client.recv(100))
+        except OSError:
+            return False
 
 
 def _reply(peer: str, data: bytes) -> bytes:

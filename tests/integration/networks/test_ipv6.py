@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.isolated import run_isolated
-from tests.support.sandboxes import ask, command, echo, inside, path_of, reaches
+from tests.support.sandboxes import ask, command, echo, inside, outside, path_of, reaches
 
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.creation import parse
@@ -218,30 +218,12 @@ def test_to_the_outside_and_back(tmp_path: Path) -> None:
         await controller.open()
         await create(controller, "dual", DUAL)
         server = await controller.attach(request("aa", "dual", {"80/tcp": at(18080)}))
-        outside = str(tmp_path / "outside")
-        subprocess.run(
-            ["sh", "-ec", f"""
-            ip netns add out; ln -s /run/netns/out {outside}
-            ip link add up0 type veth peer name e netns out
-            ip addr add 2001:db8::1/64 dev up0 nodad; ip link set up0 up
-            ip -n out addr add 2001:db8::2/64 dev e nodad; ip -n out link set e up
-            ip -n out -6 route add fd00:98:1::/64 via 2001:db8::1
-            """],
-            check=True,
-        )  # fmt: skip
-        tcp = socket.SOCK_STREAM
-        try:
-            with (
-                echo(outside, tcp, 90),
-                echo(path_of(server), tcp, 80),
-                echo(path_of(server), tcp, 81),
-            ):
-                assert inside(path_of(server), lambda: ask(tcp, "2001:db8::2", 90)) == "2001:db8::1"
-                assert inside(outside, lambda: ask(tcp, "2001:db8::1", 18080)) == "2001:db8::2"
-                for port in (80, 81):
-                    assert not inside(outside, lambda p=port: reaches(tcp, "fd00:98:1::2", p))
-        finally:
-            subprocess.run(["ip", "netns", "del", "out"], check=True)
+        tcp, netns = socket.SOCK_STREAM, path_of(server)
+        with outside() as out, echo(out, tcp, 90), echo(netns, tcp, 80), echo(netns, tcp, 81):
+            assert inside(netns, lambda: ask(tcp, "2001:db8::2", 90)) == "2001:db8::1"
+            assert inside(out, lambda: ask(tcp, "2001:db8::1", 18080)) == "2001:db8::2"
+            for port in (80, 81):
+                assert not inside(out, lambda p=port: reaches(tcp, "fd00:98:1::2", p))
         await controller.close()
 
     run_isolated(scenario)

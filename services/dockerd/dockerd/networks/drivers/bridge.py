@@ -278,6 +278,9 @@ class BridgeDriver:
         # Before it is up: no router's advertisement is ever heard (CVE-2020-13401), and no address made of one.
         ipv6 = config.ipv6 is not None and config.ipv6.mode is not GatewayMode.ISOLATED
         _set_sysctl(f"{_SYSCTL}/ipv6/conf/{config.name}/accept_ra", "0")
+        # A router asks its neighbours from its link-local address: while duplicates of that are looked for, for a second
+        # or two after the first container came, nothing would be forwarded.
+        _set_sysctl(f"{_SYSCTL}/ipv6/conf/{config.name}/accept_dad", "0")
         _set_sysctl(f"{_SYSCTL}/ipv6/conf/{config.name}/disable_ipv6", "0" if ipv6 else "1")
         self._ensure_addresses(config, link.index)
         if not link.up or link.alias != alias:

@@ -173,7 +173,9 @@ def _configure_ipv6(interface: str, *, enabled: bool) -> None:
     Without an IPv6 address there is no IPv6 at all, not even a link-local address (CVE-2024-32473). Neighbours that knew
     an address under another container's MAC learn the new one at once (``ndisc_notify``).
     """
-    settings = {"accept_ra": "0", "ndisc_notify": "1", "disable_ipv6": "0" if enabled else "1"}
+    settings = {"disable_ipv6": "1"}
+    if enabled:
+        settings = {"accept_ra": "0", "accept_dad": "0", "ndisc_notify": "1", "disable_ipv6": "0"}
     for name, value in settings.items():
         with (
             contextlib.suppress(FileNotFoundError),
