@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -71,6 +72,7 @@ def create(
         )
     for module in _ROUTES:
         app.include_router(module.router)
+    app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     if meters is not None:
         from dockerd.api.metering import MeteringMiddleware
 
@@ -82,6 +84,15 @@ def create(
         VersionMiddleware, config.minimum_api_version, experimental=config.experimental
     )
     return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    # Nobody needs the tables but who reads the document.
+    from dockerd.api.schemas.document import document
+
+    if app.openapi_schema is None:
+        app.openapi_schema = document(app)
+    return app.openapi_schema
 
 
 async def _not_built(request: Request) -> Response:

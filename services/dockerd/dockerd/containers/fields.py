@@ -9,19 +9,19 @@ from dockerd.fields import check_fields
 
 _REQUEST: Final = {"HostConfig": "object", "NetworkingConfig": "object"}
 _NETWORKING: Final = {"EndpointsConfig": "map of objects"}
-_ENDPOINT: Final = {
+ENDPOINT: Final = {
     "IPAMConfig": "object", "Links": "list of strings", "Aliases": "list of strings", "MacAddress": "string",
     "DriverOpts": "map of strings", "GwPriority": "int",
 }  # fmt: skip
-_ADDRESSES: Final = {
+ADDRESSES: Final = {
     "IPv4Address": "string", "IPv6Address": "string", "LinkLocalIPs": "list of strings",
 }  # fmt: skip
-_EXEC: Final = {
+EXEC: Final = {
     "Cmd": "list of strings", "Env": "list of strings", "User": "string", "WorkingDir": "string", "DetachKeys": "string",
     "Privileged": "bool", "Tty": "bool", "AttachStdin": "bool", "AttachStdout": "bool", "AttachStderr": "bool",
     "ConsoleSize": "list of ints",
 }  # fmt: skip
-_CONFIG: Final = {
+CONFIG: Final = {
     "Hostname": "string", "Domainname": "string", "User": "string", "AttachStdin": "bool", "AttachStdout": "bool",
     "AttachStderr": "bool", "ExposedPorts": "map of objects", "Tty": "bool", "OpenStdin": "bool", "StdinOnce": "bool",
     "Env": "list of strings", "Cmd": "command", "ArgsEscaped": "bool", "Image": "string", "Volumes": "map of objects",
@@ -29,7 +29,7 @@ _CONFIG: Final = {
     "OnBuild": "list of strings", "Labels": "map of strings", "StopSignal": "string", "StopTimeout": "int",
     "Shell": "list of strings", "Healthcheck": "object",
 }  # fmt: skip
-_HOST: Final = {
+HOST: Final = {
     "Binds": "list of strings", "ContainerIDFile": "string", "LogConfig": "object", "NetworkMode": "string",
     "PortBindings": "map of lists", "RestartPolicy": "object", "AutoRemove": "bool", "VolumeDriver": "string",
     "VolumesFrom": "list of strings", "ConsoleSize": "list of ints", "Annotations": "map of strings",
@@ -54,13 +54,13 @@ _HOST: Final = {
 
 def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
     """Raises InvalidArgument, in the words of Go's decoder, for a field of the wrong type."""
-    for struct, fields, document in (("Config", _CONFIG, config), ("HostConfig", _HOST, host)):
+    for struct, fields, document in (("Config", CONFIG, config), ("HostConfig", HOST, host)):
         check_fields(struct, fields, document)
 
 
 def check_host(host: Mapping[str, Any]) -> None:
     """The same for the fields of a HostConfig alone."""
-    check_fields("HostConfig", _HOST, host)
+    check_fields("HostConfig", HOST, host)
 
 
 def check_request(document: Mapping[str, Any]) -> None:
@@ -75,10 +75,10 @@ def check_request(document: Mapping[str, Any]) -> None:
 def check_endpoint(settings: Mapping[str, Any]) -> None:
     """The settings of a container on one network."""
     check_fields("ConnectOptions", {"EndpointConfig": "object"}, {"EndpointConfig": settings})
-    check_fields("EndpointSettings", _ENDPOINT, settings)
-    check_fields("EndpointIPAMConfig", _ADDRESSES, settings.get("IPAMConfig") or {})
+    check_fields("EndpointSettings", ENDPOINT, settings)
+    check_fields("EndpointIPAMConfig", ADDRESSES, settings.get("IPAMConfig") or {})
 
 
 def check_exec(config: Mapping[str, Any]) -> None:
     """A request for an exec."""
-    check_fields("ExecOptions", _EXEC, config)
+    check_fields("ExecOptions", EXEC, config)

@@ -39,13 +39,13 @@ from dockerd.networks.model import (
 from dockerd.networks.sandbox.options import is_link_name
 from wire.errors import InvalidArgument, NotImplementedYet
 
-_REQUEST: Final = {
+REQUEST: Final = {
     "Name": "string", "Driver": "string", "Scope": "string", "EnableIPv4": "bool", "EnableIPv6": "bool", "IPAM": "object",
     "Internal": "bool", "Attachable": "bool", "Ingress": "bool", "ConfigOnly": "bool", "ConfigFrom": "object",
     "Options": "map of strings", "Labels": "map of strings",
 }  # fmt: skip
-_IPAM: Final = {"Driver": "string", "Config": "list of objects", "Options": "map of strings"}
-_POOL: Final = {
+IPAM: Final = {"Driver": "string", "Config": "list of objects", "Options": "map of strings"}
+POOL: Final = {
     "Subnet": "string", "Gateway": "string", "IPRange": "string", "AuxiliaryAddresses": "map of strings",
 }  # fmt: skip
 _NOT_BUILT: Final = frozenset({"macvlan", "ipvlan", "overlay"})
@@ -69,10 +69,10 @@ def parse(
 
     ``defaults`` are options by driver, below those of the document.
     """
-    check_fields("CreateRequest", _REQUEST, document)
-    check_fields("IPAM", _IPAM, document.get("IPAM") or {})
+    check_fields("CreateRequest", REQUEST, document)
+    check_fields("IPAM", IPAM, document.get("IPAM") or {})
     for config in (document.get("IPAM") or {}).get("Config") or []:
-        check_fields("IPAMConfig", _POOL, config)
+        check_fields("IPAMConfig", POOL, config)
     name = str(document.get("Name") or "")
     if not name.strip():
         raise NameEmpty

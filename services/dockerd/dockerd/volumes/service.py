@@ -15,7 +15,7 @@ from dockerd.volumes.model import LOCAL
 from wire.errors import Conflict, EngineError, Unavailable
 
 _LIST_FILTERS: Final = frozenset({"dangling", "driver", "label", "name"})
-_CREATE: Final = {
+CREATE: Final = {
     "Name": "string", "Driver": "string", "DriverOpts": "map of strings", "Labels": "map of strings",
     "ClusterVolumeSpec": "object",
 }  # fmt: skip
@@ -50,7 +50,7 @@ class VolumeService:
 
     async def create(self, document: dict[str, Any]) -> dict[str, Any]:
         """POST /volumes/create; raises what ``Catalog.create`` does."""
-        check_fields("CreateOptions", _CREATE, document)
+        check_fields("CreateOptions", CREATE, document)
         if document.get("ClusterVolumeSpec"):
             raise Unavailable(
                 "This node is not a swarm manager. Cluster volumes (ClusterVolumeSpec) need Swarm."

@@ -1,0 +1,71 @@
+"""What clients send: the tables by which it is checked, as schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from dockerd.api.schemas.notation import Schema, request
+from dockerd.containers import fields
+from dockerd.networks import creation
+from dockerd.volumes.service import CREATE as VOLUME
+
+REQUESTS: Final[Mapping[str, Schema]] = {
+    "Address": request(fields.ADDRESSES),
+    "CommitConfig": request(fields.CONFIG, {"Healthcheck": "HealthConfig"}),
+    "ContainerCreate": request(
+        {**fields.CONFIG, "HostConfig": "object", "NetworkingConfig": "object"},
+        {"Healthcheck": "HealthConfig", "HostConfig": "HostConfigRequest", "NetworkingConfig": "NetworkingConfig"},
+    ),
+    "ContainerUpdate": request(
+        {
+            **{
+                name: fields.HOST[name]
+                for name in (
+                    "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime", "CpuShares", "CpusetCpus",
+                    "CpusetMems", "Memory", "MemoryReservation", "MemorySwap", "NanoCpus", "PidsLimit", "RestartPolicy",
+                )
+            }
+        },
+        {"RestartPolicy": "RestartPolicyRequest"},
+    ),
+    "DeviceMapping": request({"PathOnHost": "string", "PathInContainer": "string", "CgroupPermissions": "string"}),
+    "EndpointRequest": request(fields.ENDPOINT, {"IPAMConfig": "Address"}),
+    "ExecCreate": request(fields.EXEC),
+    "ExecStart": request({"Detach": "bool", "Tty": "bool", "ConsoleSize": "list of ints"}),
+    "HealthConfig": request(
+        {
+            "Test": "list of strings", "Interval": "int", "Timeout": "int", "StartPeriod": "int", "StartInterval": "int",
+            "Retries": "int",
+        }
+    ),
+    "HostConfigRequest": request(
+        fields.HOST,
+        {
+            "LogConfig": "LogConfigRequest", "PortBindings": "PortBindingRequest", "RestartPolicy": "RestartPolicyRequest",
+            "Devices": "DeviceMapping", "Ulimits": "UlimitRequest", "Mounts": "MountRequest",
+            "BlkioDeviceReadBps": "ThrottleDevice", "BlkioDeviceWriteBps": "ThrottleDevice",
+            "BlkioDeviceReadIOps": "ThrottleDevice", "BlkioDeviceWriteIOps": "ThrottleDevice",
+            "BlkioWeightDevice": "WeightDevice",
+        },
+    ),
+    "IPAM": request(creation.IPAM, {"Config": "IPAMPool"}),
+    "IPAMPool": request(creation.POOL),
+    "LogConfigRequest": request({"Type": "string", "Config": "map of strings"}),
+    "MountRequest": request(
+        {
+            "Target": "string", "Source": "string", "Type": "string", "ReadOnly": "bool", "Consistency": "string",
+            "BindOptions": "object", "VolumeOptions": "object", "TmpfsOptions": "object", "ImageOptions": "object",
+        }
+    ),
+    "NetworkConnect": request({"Container": "string", "EndpointConfig": "object"}, {"EndpointConfig": "EndpointRequest"}),
+    "NetworkCreate": request(creation.REQUEST, {"IPAM": "IPAM"}),
+    "NetworkDisconnect": request({"Container": "string", "Force": "bool"}),
+    "NetworkingConfig": request({"EndpointsConfig": "map of objects"}, {"EndpointsConfig": "EndpointRequest"}),
+    "PortBindingRequest": request({"HostIp": "string", "HostPort": "string"}),
+    "RestartPolicyRequest": request({"Name": "string", "MaximumRetryCount": "int"}),
+    "ThrottleDevice": request({"Path": "string", "Rate": "int"}),
+    "UlimitRequest": request({"Name": "string", "Soft": "int", "Hard": "int"}),
+    "VolumeCreate": request(VOLUME),
+    "WeightDevice": request({"Path": "string", "Weight": "int"}),
+}  # fmt: skip
