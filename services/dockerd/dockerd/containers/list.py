@@ -120,8 +120,19 @@ class Lister:
             and (images is None or container.image in images)
             and self._on_network(container, wanted)
             and _has_volume(container, wanted)
-            and _has_port(wanted, "expose", container.config.get("ExposedPorts") or {})
-            and _has_port(wanted, "publish", container.host.get("PortBindings") or {})
+            and self._has_port(container, wanted)
+        )
+
+    def _has_port(self, container: Container, wanted: Filters) -> bool:
+        """Of the ports as they are now: one of those asked for by either filter is enough."""
+        if "publish" not in wanted and "expose" not in wanted:
+            return True
+        ports = network_settings.flat_ports(network_settings.of(container, self._networks)["Ports"])
+        return any(
+            (port.get(end), port["Type"]) in _spread(value)
+            for key, end in (("publish", "PublicPort"), ("expose", "PrivatePort"))
+            for value in wanted.get(key)
+            for port in ports
         )
 
     def _on_network(self, container: Container, wanted: Filters) -> bool:
@@ -154,6 +165,11 @@ def _validate(wanted: Filters) -> None:
             raise InvalidArgument(
                 f"invalid filter 'exited={value}': strconv.Atoi: parsing \"{value}\": invalid syntax"
             )
+    for key in ("publish", "expose"):
+        for value in wanted.get(key):
+            if ":" in value:
+                raise InvalidArgument(f"filter for '{key}' should not contain ':': {value}")
+            _spread(value)
     wanted.boolean("is-task")
 
 
@@ -163,18 +179,6 @@ def _has_volume(container: Container, wanted: Filters) -> bool:
         for value in wanted.get("volume")
         for point in container.mounts
     )
-
-
-def _has_port(wanted: Filters, key: str, ports: dict[str, Any]) -> bool:
-    if key not in wanted:
-        return True
-    present = {port for each in ports for port in _spread(each)}
-    for value in wanted.get(key):
-        if ":" in value:
-            raise InvalidArgument(f"filter for '{key}' should not contain ':': {value}")
-        if not present.isdisjoint(_spread(value)):
-            return True
-    return False
 
 
 def _spread(text: str) -> set[tuple[int, str]]:

@@ -25,7 +25,7 @@ class PullProgress:
         if notice.event == "resolved":
             self.digest = notice.name
             return
-        layer = "config" not in notice.desc.media_type
+        layer = any(word in notice.desc.media_type for word in ("layer", "rootfs"))
         if notice.event in {"downloading", "downloaded"}:
             self.fetched = True
         if not layer:
@@ -45,6 +45,10 @@ class PullProgress:
             if (short, word) in self._seen:
                 return
             self._seen.add((short, word))
+        if word == "Pull complete" and (short, "Download complete") not in self._seen:
+            # Unpacking follows the download so closely that its end may be told first.
+            self._seen.add((short, "Download complete"))
+            yield {"status": "Download complete", "progressDetail": {}, "id": short}
         detail: dict[str, Any] = {}
         if word in {"Downloading", "Extracting"}:
             detail = {"current": notice.progress, "total": notice.total}

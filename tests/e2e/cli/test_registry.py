@@ -1,0 +1,38 @@
+"""What talks to a registry: pull, push, login, logout, search."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.cli import Bench, Row, named, row
+from tests.support.registry import Registry
+
+_ERROR = "Error response from daemon: "
+_PULLED = "docker pull -q $REGISTRY/app:1"
+_ROWS = [
+    row("docker pull $REGISTRY/app:1", "1: Pulling from app <*>Pull complete Digest: sha256:<id> Status: Downloaded newer image for $REGISTRY/app:1 $REGISTRY/app:1"),
+    row("docker image pull -q $REGISTRY/app:1", "$REGISTRY/app:1"),
+    row("docker pull $REGISTRY/app:1 | tail -2", "Status: Image is up to date for $REGISTRY/app:1 $REGISTRY/app:1", given=_PULLED),
+    row("docker pull --platform linux/amd64 -q $REGISTRY/app:1", "$REGISTRY/app:1"),
+    row("docker pull $REGISTRY/nope:1", "", _ERROR + "<*>$REGISTRY/nope:1<*>not found<*>", 1),
+    row("docker pull localhost:1/nope", "Using default tag: latest", _ERROR + "<*>dial tcp <*>: connect: connection refused", 1),
+    row("docker pull UPPER", "", "invalid reference format: repository name (library/UPPER) must be lowercase", 1, since=28),
+    row("docker run --rm $REGISTRY/app:1", "pulled", "Unable to find image '$REGISTRY/app:1' locally 1: Pulling from app <*>Status: Downloaded newer image for $REGISTRY/app:1"),
+    row("docker run --rm -q $REGISTRY/app:1", "pulled", since=26),
+    row("docker create -q --pull always --name pp $REGISTRY/app:1", "<id>", since=26),
+    row("docker images --digests --format '{{.Tag}} {{.Digest}}' $REGISTRY/app", "1 sha256:<id>", given=_PULLED),
+    row("docker push $REGISTRY/new:1 | grep -vE '^[0-9a-f]{12}: '", "The push refers to repository [$REGISTRY/new] 1: digest: sha256:<id> size: <n>", given="docker tag busybox $REGISTRY/new:1"),
+    row("docker image push -q $REGISTRY/new:2", "$REGISTRY/new:2", given="docker tag busybox $REGISTRY/new:2"),
+    row("docker push $REGISTRY/none:1", "The push refers to repository [$REGISTRY/none]", "<*>An image does not exist locally with the tag: $REGISTRY/none", 1, since=28),
+    row("docker push -a $REGISTRY/many | grep -c digest:", "2", given="docker tag busybox $REGISTRY/many:1; docker tag busybox $REGISTRY/many:2"),
+    row("docker push nope", "<*>", "<*>An image does not exist locally with the tag: nope<*>", 1),
+    row("docker logout $REGISTRY", "<*>$REGISTRY", "<*>"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(**named(_ROWS))
+def test_registry(table: Bench, registry: Registry, each: Row) -> None:
+    table.check(Row(*(_filled(value, registry) for value in vars(each).values())))
+
+
+def _filled(value: object, registry: Registry) -> object:
+    return value.replace("$REGISTRY", registry.address) if isinstance(value, str) else value

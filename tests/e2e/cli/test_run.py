@@ -1,0 +1,105 @@
+"""`docker run` and `create`: exit codes, streams, names, and the refusals of options."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.cli import Bench, Row, named, row
+
+_DAEMON = "docker: Error response from daemon: "
+_MORE = "<*>Run 'docker run --help' for more information"
+_ROWS = [
+    row("docker run --rm busybox echo hi", "hi"),
+    row("docker container run --rm busybox sh -c 'echo o; echo e >&2; exit 7'", "o", "e", 7),
+    row("docker run --rm --init busybox sh -c 'kill -9 $$'", code=137),
+    row("docker run --rm --init busybox sh -c 'kill -TERM $$'", code=143),
+    row("docker run --rm busybox no-such", "", _DAEMON + '<*>exec: "no-such": executable file not found in $PATH: unknown<*>', 127),
+    row("docker run --rm busybox /no/such", "", _DAEMON + "<*>no such file or directory: unknown<*>", 127),
+    row("docker run --rm busybox /etc/passwd", "", _DAEMON + '<*>exec: "/etc/passwd": permission denied: unknown<*>', 126),
+    row("docker run --rm busybox /data", "", _DAEMON + '<*>exec: "/data": <*>permission denied<*>', 126),
+    row("docker run --bogus busybox", "", "unknown flag: --bogus<*>", 125),
+    row("docker run", "", "<*>requires at least 1 argument<*>", 1),
+    row("docker run --rm --pull never nope:1 true", "", _DAEMON + "No such image: nope:1" + _MORE, 125, since=28),
+    row("docker run --rm --pull always -q localhost:1/nope true", "", "<*>connection refused<*>", 125),
+    row("docker run --rm UPPER true", "", "docker: invalid reference format: repository name (library/UPPER) must be lowercase" + _MORE, 125, since=28),
+    row("docker run --name ended busybox true", "", _DAEMON + 'Conflict. The container name "/ended" is already in use by container "<id>".'
+        " You have to remove (or rename) that container to be able to reuse that name." + _MORE, 125, since=28),
+    row("docker run --name a busybox true", "", _DAEMON + "Invalid container name (a), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed" + _MORE, 125, since=28),
+    row("docker run -d busybox true", "<id>"),
+    row("docker run -d --name gone --rm busybox true | wc -c; docker wait gone 2>/dev/null; docker ps -aq --filter name=gone", "65<*>"),
+    row("docker run -i --rm busybox cat < passed", "given", given="echo given > passed"),
+    row("docker run --rm busybox cat < passed", "", given="echo given > passed"),
+    row("docker run -a stdout --rm busybox sh -c 'echo o; echo e >&2'", "o"),
+    row("docker run -a stderr --rm busybox sh -c 'echo o; echo e >&2'", "", "e"),
+    row("docker run -t --rm busybox tty", "/dev/pts/0"),
+    row("docker run -it --rm busybox true", "", "<*>the input device is not a TTY<*>", 1),
+    row("docker run --rm --cidfile cid busybox true; wc -c < cid", "64"),
+    row("docker run --rm --cidfile cid busybox true", "", "docker: container ID file found, make sure the other container isn't running or delete cid<*>", 125, given="touch cid"),
+    row("TAKEN=here docker run --rm -e A=1 -e TAKEN --env-file more busybox sh -c 'echo $A $TAKEN $B'", "1 here 2", given="echo B=2 > more"),
+    row("docker run --rm -l a=1 --label-file more --annotation x=y busybox true", given="echo b=2 > more", original="annotations came with API 1.43", since=24),
+    row("docker run --rm --entrypoint echo busybox hi", "hi"),
+    row("docker run --rm -w /made/for/it busybox pwd", "/made/for/it"),
+    row("docker run --rm -w relative busybox true", "", _DAEMON + "the working directory 'relative' is invalid, it needs to be an absolute path" + _MORE, 125, since=28),
+    row("docker run --rm -u 1000:2000 --group-add 7 busybox id", "uid=1000(user) gid=2000(extra) groups=7,2000(extra)"),
+    row("docker run --rm -u nobody busybox id", "", _DAEMON + "unable to find user nobody: no matching entries in passwd file" + _MORE, 125, since=28),
+    row("docker run --rm -h h1 --domainname d.e busybox hostname -f", "h1.d.e"),
+    row("docker run --rm --add-host db:1.2.3.4 busybox grep db /etc/hosts", "1.2.3.4 db"),
+    row("docker run --rm --dns 1.2.3.4 --dns-search x.y --dns-option ndots:3 busybox grep -vc '^#' /etc/resolv.conf", "3"),
+    row("docker run --rm --init busybox ps -o args", "COMMAND /sbin/docker-init -- ps -o args ps -o args"),
+    row("docker run --rm --read-only --tmpfs /t:size=1m,mode=700 busybox sh -c 'stat -c %a /t; touch /t/f /f'", "700", "touch: /f: Read-only file system", 1),
+    row("docker run --rm --shm-size 1m busybox sh -c 'df -k /dev/shm | tail -1'", "shm 1024 0 1024 0% /dev/shm"),
+    row("docker run --rm --ulimit nofile=123:456 busybox sh -c 'ulimit -n; ulimit -Hn'", "123 456"),
+    row("docker run --rm --sysctl net.ipv4.ip_forward=0 busybox cat /proc/sys/net/ipv4/ip_forward", "0"),
+    row("docker run --rm --cap-drop ALL --cap-add CHOWN busybox grep CapEff /proc/self/status", "CapEff: 0000000000000001"),
+    row("docker run --rm --security-opt no-new-privileges --security-opt seccomp=unconfined busybox grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status", "NoNewPrivs: 1 Seccomp: 0"),
+    row("docker run --rm --device /dev/null:/dev/other:rw busybox ls /dev/other", "/dev/other"),
+    row("docker run --rm --device-cgroup-rule 'c 1:5 rwm' busybox true"),
+    row("docker run --rm --memory 64m --memory-swap 64m --memory-reservation 32m --memory-swappiness 0 --cpus 0.5 --cpu-shares 512 --cpuset-cpus 0 --cpuset-mems 0"
+        " --pids-limit 99 --oom-score-adj 5 busybox cat /proc/self/oom_score_adj", "5"),
+    row("docker run --rm --cpu-period 50000 --cpu-quota 25000 --kernel-memory 0 busybox true", since=20),
+    row("docker run --rm --memory 1k busybox true", "", _DAEMON + "Minimum memory limit allowed is 6MB" + _MORE, 125, since=28),
+    row("docker run --rm --ipc host --uts host --pid host --cgroupns host --userns host busybox grep -c . /proc/1/comm", "1"),
+    row("docker run --rm --pid container:box busybox sh -c 'tr \"\\0\" \" \" < /proc/1/cmdline'", "sleep 1000"),
+    row("docker run --rm --network container:box busybox ls /sys/class/net | grep -c eth0", "1"),
+    row("docker run --rm --network none busybox ls /sys/class/net", "lo<*>"),
+    row("docker run --rm --mac-address 02:00:00:00:00:07 busybox cat /sys/class/net/eth0/address", "02:00:00:00:00:07", original="this CLI gives it by network, API 1.44"),
+    row("docker run --rm --network nope busybox true", "", _DAEMON + "<*>network nope not found" + _MORE, 125, since=28),
+    row("docker run --rm --ip 10.9.8.7 busybox true", "", _DAEMON + "<*>user specified IP address is supported on user defined networks only" + _MORE, 125, since=28),
+    row("docker run --rm --network n1 --ip 10.123.7.9 --network-alias al busybox sh -c 'ip -4 -o addr show eth0 | grep -c 10.123.7.9/24'", "1",
+        given="docker network create --subnet 10.123.7.0/24 n1"),
+    row("docker run --rm --link box:other busybox grep -c other /etc/hosts", "1"),
+    row("docker run --rm --link nope busybox true", "", _DAEMON + "could not get container for nope: No such container: nope" + _MORE, 125, since=28),
+    row("docker run --rm -v named:/x -v $PWD:/y:ro busybox sh -c 'touch /x/f; cat /y/f; touch /y/g'", "host", "touch: /y/g: Read-only file system", 1, given="echo host > f"),
+    row("docker run --rm -v relative:/x/y busybox ls -d /x/y", "/x/y"),
+    row("docker run --rm -v ./x:rel busybox true", "", "<*>invalid mount path: 'rel' mount path must be absolute" + _MORE, 125, since=28),
+    row("docker run --rm --mount type=volume,src=named,dst=/x,readonly --volume-driver local busybox touch /x/f", "", "touch: /x/f: Read-only file system", 1),
+    row("docker run --rm --mount type=bind,src=/no-such,dst=/x busybox true", "", _DAEMON + "invalid mount config for type \"bind\": bind source path does not exist: /no-such" + _MORE, 125, since=28),
+    row("docker run --rm --volumes-from ended busybox true"),
+    row("docker run --rm --volumes-from nope busybox true", "", _DAEMON + "No such container: nope" + _MORE, 125, since=28),
+    row("docker run -d --name pp -P --expose 81 -p 127.0.0.1::80/udp busybox sleep 99 >/dev/null; docker port pp | grep -v '\\[::\\]' | sort", "80/udp -> 127.0.0.1:<port> 81/tcp -> 0.0.0.0:<port>"),
+    row("docker run --rm -p 99999:80 busybox true", "", "<*>invalid hostPort: 99999" + _MORE, 125, since=28),
+    row("docker run --rm --restart always busybox true", "", "<*>onflicting options: <*>restart<*>rm<*>", 125),
+    row("docker run -d --restart on-failure:2 --name again busybox false >/dev/null; docker wait again; docker inspect -f '{{.HostConfig.RestartPolicy}}' again", "<n> {on-failure 2}"),
+    row("docker run --rm --log-driver none busybox echo seen", "seen"),
+    row("docker run -d --name bounded --log-driver json-file --log-opt max-size=1m --log-opt max-file=2 busybox true >/dev/null;"
+        " docker inspect -f '{{json .HostConfig.LogConfig}}' bounded", '{"Type":"json-file","Config":{"max-file":"2","max-size":"1m"}}'),
+    row("docker run -d --name hh --no-healthcheck busybox true >/dev/null; docker inspect -f '{{.Config.Healthcheck.Test}}' hh", "[NONE]"),
+    row("docker run --rm --runtime nope busybox true", "", _DAEMON + "<*>nope" + _MORE, 125, since=28),
+    row("docker run --rm --stop-signal BOGUS busybox true", "", _DAEMON + "<*>nvalid signal: BOGUS" + _MORE, 125, since=28),
+    row("docker run --rm --stop-signal QUIT --stop-timeout 3 --cgroup-parent /some busybox true"),
+    row("docker run --rm --gpus all busybox true", "", _DAEMON + 'could not select device driver "" with capabilities: [[gpu]]' + _MORE, 125, since=28),
+    row("docker run --rm --platform linux/amd64 busybox true"),
+    row("docker run --rm --platform linux/arm64 --pull never busybox true", "", _DAEMON + "image with reference busybox was found but its platform (linux/amd64)"
+        " does not match the specified platform (linux/arm64)" + _MORE, 125, since=28, original="says No such image"),
+    row("docker run --rm --privileged busybox sh -c 'test -e /dev/kmsg'", original="needs capabilities that this machine's root may not have"),
+    row("docker run --rm --blkio-weight 5 busybox true", "", _DAEMON + "Range of blkio weight is from 10 to 1000" + _MORE, 125, since=28, original="drops the weight where the kernel has none"),
+    row("docker run --rm --storage-opt size=1 busybox true", "", _DAEMON + "<*>storage<*>" + _MORE, 125, since=28, original="says it after the start"),
+    row("docker create --name cc -it busybox sh -c 'exit 3'", "<id>"),
+    row("docker container create --name cc busybox; docker start -a cc; echo $?", "<id> 0"),
+    row("docker create busybox", "<id>"),
+    row("docker create --name ended busybox", "", 'Error response from daemon: Conflict. The container name "/ended" is already in use by container "<id>".<*>', 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(**named(_ROWS))
+def test_run(table: Bench, each: Row) -> None:
+    table.check(each)
