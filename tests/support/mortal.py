@@ -1,4 +1,5 @@
-"""containerd that kills itself (SIGKILL) right before its n-th change of state: a rename, a removal, a commit, a sync.
+"""containerd that kills itself (SIGKILL) right before its n-th change of state: a rename, a removal, a commit, a sync, a
+call of a shim or its answer, the start of one, an event.
 
     python -m tests.support.mortal COUNTER N containerd-arguments…
 
@@ -89,6 +90,7 @@ def main() -> int:
 
     os.fsync, os.fdatasync = synced, data_synced
     sys.addaudithook(fate.audit)
+    _watch_tasks(fate)
     from containerd import __main__, daemon
 
     ready = daemon._notify_ready
@@ -100,6 +102,36 @@ def main() -> int:
 
     daemon._notify_ready = armed
     return __main__.main(arguments)
+
+
+def _watch_tasks(fate: Fate) -> None:
+    """What is done to a task is done by others: before they are asked, and when they have answered."""
+    from containerd.events.exchange import Exchange
+    from containerd.tasks.shim_process import ShimStarter
+    from wire.ttrpc.client import Client
+
+    def around(kind: type, name: str, index: int) -> None:
+        original = getattr(kind, name)
+
+        async def watched(*given: Any, **options: Any) -> Any:
+            what = f"{name} {given[index]}"
+            fate.change(what)
+            result = await original(*given, **options)
+            fate.change(f"{what} done")
+            return result
+
+        setattr(kind, name, watched)
+
+    around(Client, "call", 2)
+    around(ShimStarter, "start", 3)
+    around(ShimStarter, "clean", 2)
+    publish = Exchange.publish
+
+    def published(self: Exchange, topic: str, event: Any) -> None:
+        fate.change(f"publish {topic}")
+        publish(self, topic, event)
+
+    Exchange.publish = published  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
