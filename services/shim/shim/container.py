@@ -245,7 +245,14 @@ class Container:
         return found
 
     def _new_process(
-        self, exec_id: str, *, terminal: bool, stdin: str, stdout: str, stderr: str
+        self,
+        exec_id: str,
+        *,
+        terminal: bool,
+        stdin: str,
+        stdout: str,
+        stderr: str,
+        restored: bool = False,
     ) -> Process:
         streams = Streams(
             self._loop,
@@ -255,6 +262,7 @@ class Container:
             stderr=uri.parse(stderr),
             owner=self._owner,
             reaped=self._exits.claim,
+            restored=restored,
         )
         return Process(
             exec_id=exec_id,
@@ -499,6 +507,7 @@ class Container:
             stdin=each.stdin,
             stdout=each.stdout,
             stderr=each.stderr,
+            restored=True,
         )
         process.pid, process.started = each.pid, each.started
         process.announced.set(None)

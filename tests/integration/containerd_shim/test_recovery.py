@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -107,6 +108,31 @@ def test_a_container_whose_shim_was_killed(containerd: Containerd, runtime: str,
         assert containerd.ctr("tasks", "exec", "--exec-id", "x", name, "echo", "there") == "there"
     containerd.ctr("tasks", "kill", name)
     # 137 where the kernel does not tell of other processes' ends (before Linux 6.15).
+    assert exit_code(containerd, name) in (23, 137)
+
+
+def test_a_client_that_takes_its_fifos_away(containerd: Containerd, name: str) -> None:
+    """As one does that was cut off from a killed containerd: each of the shim's processes goes on without them."""
+    script = "trap 'exit 23' TERM; while true; do echo x; sleep 0.1; done"
+    words = ("containers", "create", "--runtime", OURS, "--", IMAGE, name, "sh", "-c", script)
+    containerd.ctr(*words)
+    containerd.ctr("tasks", "start", "-d", name)
+    (bundle,) = containerd.root.glob(f"state/*/default/{name}")
+    (record,) = json.loads((bundle / "shim.json").read_text())["processes"]
+    fifos = [Path(record[each]) for each in ("stdin", "stdout", "stderr") if record[each]]
+    assert fifos
+    for path in fifos:
+        path.unlink(missing_ok=True)
+    pid, _ = task(containerd, name)
+    keeper = int((bundle / "shim.pid").read_text())
+    # The worker hands over when it was left alone for a moment.
+    wait_until(lambda: shim_of(pid) == keeper)
+    assert containerd.ctr("tasks", "exec", "--exec-id", "x", name, "echo", "there") == "there"
+    os.kill(keeper, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{keeper}").exists())
+    assert task(containerd, name) == (pid, "RUNNING")
+    assert containerd.ctr("tasks", "exec", "--exec-id", "y", name, "echo", "there") == "there"
+    containerd.ctr("tasks", "kill", name)
     assert exit_code(containerd, name) in (23, 137)
 
 

@@ -48,8 +48,14 @@ class Streams:
         stderr: Target,
         owner: Owner,
         reaped: Callable[[int], Future[Any]],
+        restored: bool = False,
     ) -> None:
-        """``owner`` and ``reaped`` (the end of a child, by pid) are for logging programs."""
+        """``owner`` and ``reaped`` (the end of a child, by pid) are for logging programs.
+
+        ``restored``: the process runs already, and goes on when what it wrote to is gone: a client that was cut off from a
+        killed containerd takes its FIFOs away.
+        """
+        self._restored = restored
         self._loop = loop
         self._owner = owner
         self._reaped = reaped
@@ -88,17 +94,25 @@ class Streams:
             if self.terminal and name == "stderr":
                 continue
             if target.scheme == "fifo":
-                if not os.path.exists(target.path):
+                if not (self._restored or os.path.exists(target.path)):
                     raise InvalidArgument(f"{name} FIFO {target.path} does not exist")
-                self._add_sink(sinks.open_fifo(target.path), name)
+                self._add_sink(self._opened(sinks.open_fifo, target.path), name)
             elif target.scheme == "file" and not (name == "stderr" and target.same(stdout)):
                 # As containerd's shims: one file takes both streams, unless the second has another.
                 both = name == "stdout" and (not stderr.scheme or stderr.same(stdout))
-                self._add_sink(sinks.open_file(target.path), "" if both else name)
+                self._add_sink(self._opened(sinks.open_file, target.path), "" if both else name)
         if stdin.scheme == "fifo":
-            self._fifo = os.open(stdin.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._fifo = self._opened(_open_input, stdin.path)
         elif stdin.scheme not in {"", "attach"}:
             raise InvalidArgument(f"stdin scheme {stdin.scheme!r} is not supported")
+
+    def _opened(self, opener: Callable[[str], int], path: str) -> int:
+        try:
+            return opener(path)
+        except OSError:
+            if not self._restored:
+                raise
+            return os.open(os.devnull, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def _add_sink(self, descriptor: int, stream: str) -> None:
         self.sinks.append(sinks.DescriptorSink(self._loop, descriptor, stream, resume=self.resume))
@@ -452,3 +466,7 @@ def receive_terminal(connection: socket.socket) -> int:
     if not descriptors:
         raise FailedPrecondition("the runtime sent no terminal")
     return descriptors[0]
+
+
+def _open_input(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
