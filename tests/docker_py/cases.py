@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -42,10 +43,13 @@ def run(folder: Path, release: str, socket: Path, report: Path, only: str) -> di
     """All cases, or those whose name has ``only`` in it, against the engine at ``socket``; ``report`` becomes JUnit's XML."""
     tree = sources.tree(folder, release)
     home = report.with_suffix(".home")
-    home.mkdir(exist_ok=True)
+    shutil.rmtree(home, ignore_errors=True)
+    # The library keeps contexts beside this file, or in the working directory without it.
+    (home / ".docker").mkdir(parents=True)
+    (home / ".docker/config.json").write_text("{}")
     tests = tree / "tests/integration"
     command = [
-        *(sources.python(folder), "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *(sources.python(folder, release), "-m", "pytest", "-q", "-p", "no:cacheprovider"),
         *("--timeout", str(_CASE_SECONDS), f"--junitxml={report}"),
         *(f"--ignore={tests / name}" for name in _IGNORED),
         *("-k", f"{_DESELECTED} and {only}" if only else _DESELECTED, tests),

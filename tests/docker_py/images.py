@@ -11,13 +11,19 @@ from tests.support.registry import Registry
 _CLONE: Final = Path(__file__).parents[2]
 # By their names; alpine's two are different images there, too.
 _SHELLS: Final = ("alpine:3.10", "alpine:latest", "busybox:latest")
+# What the tests look for in alpine.
+_EXPECTED: Final = {
+    "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\npostgres:x:70:70::/var/lib/postgresql:/bin/sh\n",
+    "etc/group": b"root:x:0:\npostgres:x:70:\n",
+    "var/opt/": b"",
+}
 
 
 def archives() -> dict[str, bytes]:
     """A docker archive for each name."""
-    shell = busybox_layer()
+    layers = [busybox_layer(), layer(_EXPECTED)]
     found = {
-        name: docker_archive(name, [shell], {"Cmd": ["/bin/sh"], "Labels": {"stands-for": name}})
+        name: docker_archive(name, layers, {"Cmd": ["/bin/sh"], "Labels": {"stands-for": name}})
         for name in _SHELLS
     }
     hello = layer({"hello": (_CLONE / "build/hello").read_bytes()})
