@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.stack import wait_until
 
@@ -32,6 +35,26 @@ class Registry:
             capture_output=True,
         )
         return target
+
+    def manifest(self, repository: str, tag: str) -> tuple[bytes, str]:
+        """A manifest as the registry has it, and its media type."""
+        accept = "application/vnd.oci.image.manifest.v1+json"
+        request = urllib.request.Request(self._url(repository, tag), headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.read(), response.headers["Content-Type"]
+
+    def put(self, repository: str, tag: str, kind: str, document: dict[str, Any]) -> None:
+        """Give the registry a manifest or an index."""
+        request = urllib.request.Request(
+            self._url(repository, tag),
+            json.dumps(document).encode(),
+            {"Content-Type": kind},
+            method="PUT",
+        )
+        urllib.request.urlopen(request, timeout=20).close()
+
+    def _url(self, repository: str, tag: str) -> str:
+        return f"http://{self.address}/v2/{repository}/manifests/{tag}"
 
     @property
     def log(self) -> str:

@@ -17,6 +17,7 @@ from wire.errors import Unauthenticated, Unavailable
 
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 _LARGEST_TOKEN: Final = 1 << 20
+_CLIENT: Final = "dockyard"
 
 # A connection to a host[:port], plain or with TLS.
 Connect = Callable[[str, bool], http.client.HTTPConnection]
@@ -30,12 +31,27 @@ class Credentials:
     secret: str = ""
 
 
-def authorize(
-    challenge: str, credentials: Credentials | None, scope: str, *, plain: bool, connect: Connect
-) -> str:
-    """The Authorization header that answers a WWW-Authenticate header.
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The Authorization header that is wanted, and the identity token that came with it, if one was asked for."""
 
-    ``plain`` allows a token service without TLS. Raises Unauthenticated, Unavailable.
+    header: str
+    identity_token: str = ""
+
+
+def authorize(
+    challenge: str,
+    credentials: Credentials | None,
+    scope: str,
+    *,
+    plain: bool,
+    connect: Connect,
+    offline: bool = False,
+) -> Grant:
+    """The answer to a WWW-Authenticate header.
+
+    ``scope`` may be empty; ``plain`` allows a token service without TLS; ``offline`` asks for an identity token, too.
+    Raises Unauthenticated, Unavailable.
     """
     scheme, _, rest = challenge.partition(" ")
     basic = None
@@ -45,7 +61,7 @@ def authorize(
     if scheme.lower() == "basic":
         if basic is None:
             raise Unauthenticated("no basic auth credentials")
-        return basic
+        return Grant(basic)
     if scheme.lower() != "bearer":
         raise Unauthenticated(f"unknown authentication scheme {scheme!r}")
     fields = dict(_CHALLENGE.findall(rest))
@@ -53,6 +69,10 @@ def authorize(
     if realm.scheme not in {"http", "https"} or (realm.scheme == "http" and not plain):
         raise Unauthenticated(f"token realm {fields.get('realm', '')!r} is not usable")
     query = {"service": fields.get("service", ""), "scope": fields.get("scope") or scope}
+    query = {key: value for key, value in query.items() if value}
+    if offline:
+        account = {"account": credentials.username} if credentials and credentials.username else {}
+        query |= {"offline_token": "true", "client_id": _CLIENT, **account}
     connection = connect(realm.netloc, realm.scheme == "http")
     try:
         if credentials and credentials.secret and not credentials.username:
@@ -66,12 +86,22 @@ def authorize(
     finally:
         connection.close()
     if response.status != HTTPStatus.OK:
-        raise Unauthenticated(f"failed to fetch token: unexpected status {response.status}")
+        raise Unauthenticated(_refusal(response.status, data))
     try:
         document = json.loads(data)
-        return f"Bearer {document.get('token') or document.get('access_token') or ''}"
+        token = document.get("token") or document.get("access_token") or ""
+        return Grant(f"Bearer {token}", str(document.get("refresh_token") or ""))
     except (ValueError, AttributeError, RecursionError) as error:
         raise Unauthenticated(f"failed to fetch token: {error}") from error
+
+
+def _refusal(status: int, data: bytes) -> str:
+    """What a token service says, as the specification has its errors, else its status."""
+    try:
+        first = json.loads(data)["errors"][0]
+        return f"{str(first['code']).lower()}: {first['message']}"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return f"failed to fetch token: unexpected status {status}"
 
 
 def _get(
@@ -90,7 +120,7 @@ def _post(
     connection: http.client.HTTPConnection, path: str, query: dict[str, str], token: str
 ) -> None:
     body = urllib.parse.urlencode(
-        {**query, "grant_type": "refresh_token", "refresh_token": token, "client_id": "dockyard"}
+        {**query, "grant_type": "refresh_token", "refresh_token": token, "client_id": _CLIENT}
     )
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     connection.request("POST", path or "/", body, headers)

@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import BinaryIO, Final
 
 from wire.errors import InvalidArgument, PermissionDenied, Unavailable
-from wire.registry.auth import Credentials, authorize
+from wire.registry.auth import Credentials, Grant, authorize
 from wire.registry.hosts import Host
 
 logger = logging.getLogger(__name__)
@@ -46,8 +46,12 @@ class Endpoint:
         registry: str,
         credentials: FindCredentials,
         headers: Mapping[str, str],
+        offline: bool = False,
     ) -> None:
-        """``registry`` is the host of the reference: another one is told it, as a mirror of several registries needs."""
+        """``registry`` is the host of the reference: another one is told it, as a mirror of several registries needs.
+
+        ``repository`` is empty for requests about the whole registry. ``offline`` asks token services for an identity token.
+        """
         self.host = host
         self._repository = repository
         self._query = {} if host.authority == registry else {"ns": registry}
@@ -55,7 +59,8 @@ class Endpoint:
         self._headers = {"User-Agent": _AGENT, **headers, **dict(host.headers)}
         self._plain = host.scheme == "http"
         self._local = threading.local()
-        self._authorization: str | None = None
+        self._offline = offline
+        self._grant: Grant | None = None
         self._lock = threading.Lock()
 
     def get(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
@@ -103,6 +108,11 @@ class Endpoint:
             self.forget()
         return response, data
 
+    @property
+    def identity_token(self) -> str:
+        """What a token service gave in place of the password; empty without one."""
+        return self._grant.identity_token if self._grant else ""
+
     def absolute(self, location: str) -> str:
         """The URL that a Location header means."""
         return urllib.parse.urljoin(self._url("/"), location)
@@ -125,12 +135,13 @@ class Endpoint:
             challenge = response.headers.get("WWW-Authenticate") or ""
             response.read()
             with self._lock:
-                self._authorization = authorize(
+                self._grant = authorize(
                     challenge,
                     self._credentials(self.host.authority),
-                    f"repository:{self._repository}:{actions}",
+                    f"repository:{self._repository}:{actions}" if self._repository else "",
                     plain=self._plain,
                     connect=self._connect,
+                    offline=self._offline,
                 )
             response = self._send(target, headers, method, body)
         return response
@@ -153,8 +164,8 @@ class Endpoint:
         body: Callable[[], BinaryIO] | None = None,
     ) -> http.client.HTTPResponse:
         sent = {**self._headers, **headers}
-        if self._authorization:
-            sent["Authorization"] = self._authorization
+        if self._grant:
+            sent["Authorization"] = self._grant.header
         failure: Exception | None = None
         for _ in range(3):
             kept = getattr(self._local, "connection", None)

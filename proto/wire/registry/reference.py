@@ -16,7 +16,7 @@ _HOST: Final = re.compile(
 )
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
 _PATH: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _LONGEST_PATH: Final = 255
 
 
@@ -47,7 +47,7 @@ def parse(text: str) -> Reference:
         raise InvalidArgument(f"invalid reference {text!r}: malformed host")
     if len(path) > _LONGEST_PATH or _PATH.fullmatch(path) is None:
         raise InvalidArgument(f"invalid reference {text!r}: malformed path")
-    if tag and _TAG.fullmatch(tag) is None:
+    if tag and TAG.fullmatch(tag) is None:
         raise InvalidArgument(f"invalid reference {text!r}: malformed tag")
     if digest or "@" in rest:
         digests.parse(digest)

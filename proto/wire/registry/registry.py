@@ -5,10 +5,12 @@ Blocking, for threads.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
 import json
 import logging
+import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -27,11 +29,14 @@ from wire.errors import (
 from wire.oci.image import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from wire.registry.endpoint import Endpoint, FindCredentials
 from wire.registry.hosts import Capability, Host
-from wire.registry.reference import Reference
+from wire.registry.reference import TAG, Reference
 
 logger = logging.getLogger(__name__)
 
 _CHUNK: Final = 1 << 18
+_PAGE: Final = 1000
+_MOST_TAGS: Final = 100_000
+_NEXT: Final = re.compile(r'<([^>]*)>;\s*rel="?next"?')
 _LARGEST_MANIFEST: Final = 8 << 20
 _ACCEPT: Final = ", ".join((*sorted(MANIFEST_TYPES), *sorted(INDEX_TYPES), "*/*"))
 _Found = TypeVar("_Found")
@@ -107,6 +112,37 @@ class Registry:
         declared = document.get("mediaType") if isinstance(document, dict) else None
         # The document's own word counts: the two must not be read as different things.
         return Descriptor(media_type=str(declared or kind), digest=found, size=len(body)), body
+
+    def tags(self) -> list[str]:
+        """The tags of the repository, in the registry's order; raises as ``resolve``."""
+        found: list[str] = []
+        path = f"/tags/list?n={_PAGE}"
+        while path:
+            page, path = self._first(
+                Capability.RESOLVE, "tags", functools.partial(self._tags, path=path)
+            )
+            found += page
+            if len(found) > _MOST_TAGS:
+                raise InvalidArgument(f"repository has more than {_MOST_TAGS} tags")
+        return found
+
+    def _tags(self, endpoint: Endpoint, path: str) -> tuple[list[str], str]:
+        """One page of tags, and where the next one is."""
+        response = endpoint.get(path, {})
+        if response.status != HTTPStatus.OK:
+            raise self._failure(response, "tags")
+        body = response.read(_LARGEST_MANIFEST + 1)
+        if not response.isclosed():
+            endpoint.forget()
+        try:
+            tags = json.loads(body)["tags"] or []
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise InvalidArgument("the list of tags is malformed") from None
+        if not all(isinstance(each, str) and TAG.fullmatch(each) for each in tags):
+            raise InvalidArgument("the list of tags has what is no tag")
+        link = _NEXT.search(response.headers.get("Link") or "")
+        query = urllib.parse.urlsplit(link[1]).query if link else ""
+        return tags, f"/tags/list?{query}" if query else ""
 
     def blob(self, digest: str, offset: int = 0) -> Iterator[bytes]:
         """A blob's bytes from an offset on; a connection that breaks raises Unavailable, and the caller asks again."""

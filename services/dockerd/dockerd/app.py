@@ -27,6 +27,7 @@ from dockerd.api.routes import (
     networks,
     ping,
     plugins,
+    registry,
     stats,
     swarm,
     system,
@@ -41,14 +42,13 @@ if TYPE_CHECKING:
     from dockerd.metrics.meters import Meters
 
 _NOT_BUILT = (
-    "/build", "/build/cancel", "/session", "/grpc", "/auth", "/images/search",
+    "/build", "/build/cancel", "/session", "/grpc",
     "/containers/{reference}/attach/ws",
-    "/distribution/{reference:path}/json",
 )  # fmt: skip
 
 _ROUTES = (
-    ping, containers, lifecycle, logs, stats, archive, build, commit, execs, images, networks, volumes, events,
-    system, plugins, swarm, debug,
+    ping, containers, lifecycle, logs, stats, archive, build, commit, execs, registry, images, networks, volumes,
+    events, system, plugins, swarm, debug,
 )  # fmt: skip
 
 

@@ -66,16 +66,23 @@ from dockerd.execs.records import ExecRecords
 from dockerd.execs.service import ExecService
 from dockerd.fdstore import FdStore, inherited
 from dockerd.images.commit import Committer
+from dockerd.images.distribution import DistributionInspector
+from dockerd.images.documents import Documents
 from dockerd.images.inspect import Inspector as ImageInspector
+from dockerd.images.layers import LayerStore
 from dockerd.images.list import Lister as ImageLister
 from dockerd.images.load import Loader
+from dockerd.images.login import Login
+from dockerd.images.manifests import Manifests
 from dockerd.images.prune import Pruner as ImagePruner
 from dockerd.images.pull import Puller
 from dockerd.images.push import Pusher
 from dockerd.images.registries import RegistryHosts, parse_settings
 from dockerd.images.remote import Remotes
 from dockerd.images.remove import Remover as ImageRemover
+from dockerd.images.repositories import Repositories
 from dockerd.images.save import Saver
+from dockerd.images.search import Searcher
 from dockerd.images.store import ImageStore
 from dockerd.images.tag import Tagger
 from dockerd.images.transfer import Transfers
@@ -289,7 +296,10 @@ def _assemble(
     tasks = Tasks(containerd)
     events = EventBus(os.path.join(config.data_root, "events.jsonl"))
     stack.callback(events.close)
-    images = ImageStore(containerd)
+    layers = LayerStore(containerd)
+    documents = Documents(containerd)
+    images = ImageStore(containerd, documents, layers)
+    manifests = Manifests(containerd, documents, layers)
     transfers = Transfers(containerd, f"{config.exec_root}/pipes", live)
     registry_settings = parse_settings(config.registry_mirrors, config.insecure_registries)
     registries = RegistryHosts(registry_settings, f"{config.exec_root}/hosts.d")
@@ -369,6 +379,7 @@ def _assemble(
         on_exec_exit=_first(probes.exited, execs.exited),
         on_reconcile=_both(probes.reconcile, execs.reconcile),
     )
+    repositories = Repositories(registries)
     remotes = Remotes(transfers, registries)
     waits = Waits(store, kept, tombstones)
     image_remover = ImageRemover(images, events)
@@ -408,15 +419,18 @@ def _assemble(
         differ=Differ(store, rootfs, scratch),
         waits=waits,
         execs=execs,
-        image_lister=ImageLister(images),
-        image_inspector=ImageInspector(images),
+        image_lister=ImageLister(images, manifests),
+        image_inspector=ImageInspector(images, layers, manifests),
         image_remover=image_remover,
         image_pruner=ImagePruner(images, image_remover),
-        puller=Puller(remotes, events),
+        puller=Puller(remotes, repositories, images, events),
         pusher=Pusher(images, remotes, events),
         loader=Loader(transfers, images, events, scratch),
         saver=Saver(images, transfers),
         tagger=Tagger(images, events),
+        login=Login(repositories),
+        searcher=Searcher(repositories),
+        distribution=DistributionInspector(repositories),
         volumes=volume_service,
         networks=NetworkService(networks, events, config.network_options),
         connector=Connector(store, networks, announcer),

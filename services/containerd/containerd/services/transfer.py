@@ -30,6 +30,7 @@ from wire.errors import InvalidArgument, NotFound, NotImplementedYet
 from wire.gen.containerd.events import image_pb2 as events
 from wire.gen.containerd.services.images.v1 import images_pb2
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2 as pb
+from wire.gen.containerd.types import platform_pb2
 from wire.gen.containerd.types.transfer import (
     imagestore_pb2,
     importexport_pb2,
@@ -119,13 +120,13 @@ class TransferService:
         progress: Stream | None,
     ) -> None:
         registry, notice = await self._registry(source, progress)
-        platforms = [
-            Platform(os=each.os, architecture=each.architecture, variant=each.variant)
-            for each in destination.platforms
+        platforms = [_platform(each) for each in destination.platforms]
+        unpacks = [
+            _platform(each.platform) for each in destination.unpacks if each.HasField("platform")
         ]
         unpacker = self._unpacker(destination)
         async with self._held():
-            target = await self._puller.pull(registry, notice, platforms, unpacker)
+            target = await self._puller.pull(registry, notice, platforms, unpacker, unpacks)
             for name in _stored(destination, source.reference, target.digest):
                 await self._name(name, target, dict(destination.labels))
 
@@ -269,6 +270,10 @@ def _stored(destination: imagestore_pb2.ImageStore, reference: str, digest: str)
     for each in destination.extra_references:
         if not each.is_prefix:
             yield f"{each.name}@{digest}" if each.add_digest else each.name
+
+
+def _platform(message: platform_pb2.Platform) -> Platform:
+    return Platform(os=message.os, architecture=message.architecture, variant=message.variant)
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:

@@ -80,10 +80,12 @@ class Puller:
         notice: Notice,
         platforms: Sequence[Platform],
         unpacker: Unpacker | None,
+        unpacks: Sequence[Platform] = (),
     ) -> Descriptor:
-        """The target descriptor of an image that is here now; with ``unpacker`` unpacked if it is for this machine.
+        """The target descriptor of an image that is here now.
 
-        Without ``platforms`` only what this machine needs is fetched. Raises NotFound if the image is for none of them.
+        With ``unpacker`` it is unpacked for the first of ``unpacks`` that it is for, or without any for this machine. Without
+        ``platforms`` only what this machine needs is fetched. Raises NotFound if the image is for none of them.
         """
         target, body = await asyncio.to_thread(registry.resolve)
         await self._keep(registry, target, body)
@@ -94,18 +96,23 @@ class Puller:
         for manifest in images:
             await self._fetch(registry, manifest.config, holding, notice)
         unpacking = None
-        if unpacker is not None and (ours := self._for_us(chosen, images)) is not None:
-            unpacking = partial(unpacker.unpack, *ours)
+        if unpacker is not None and (wanted := self._wanted(chosen, images, unpacks)) is not None:
+            unpacking = partial(unpacker.unpack, *wanted)
         await self._fetch_layers(registry, images, holding, notice, unpacking)
         return target
 
-    def _for_us(
-        self, chosen: Sequence[Descriptor], images: Sequence[Manifest]
+    def _wanted(
+        self,
+        chosen: Sequence[Descriptor],
+        images: Sequence[Manifest],
+        unpacks: Sequence[Platform],
     ) -> tuple[ImageConfig, str, Sequence[Descriptor]] | None:
-        """The image that this machine can run, and that is to be unpacked: its config, that one's digest, and the layers."""
+        """The image that is to be unpacked: its config, that one's digest, and the layers."""
         for descriptor, manifest in zip(chosen, images, strict=True):
             config = self._content.read(manifest.config.digest)
-            if matches(descriptor):
+            platform = descriptor.platform
+            wanted = platform is None or any(fits(platform, each) for each in unpacks)
+            if wanted if unpacks else matches(descriptor):
                 found = ImageConfig.from_bytes(config)
                 return found, manifest.config.digest, list(manifest.layers)
         return None

@@ -32,14 +32,17 @@ from dockerd.containers.update import Updater
 from dockerd.containers.wait import Waits
 from dockerd.events.bus import EventBus
 from dockerd.execs.service import ExecService
+from dockerd.images.distribution import DistributionInspector
 from dockerd.images.inspect import Inspector as ImageInspector
 from dockerd.images.list import Lister as ImageLister
 from dockerd.images.load import Loader
+from dockerd.images.login import Login
 from dockerd.images.prune import Pruner as ImagePruner
 from dockerd.images.pull import Puller
 from dockerd.images.push import Pusher
 from dockerd.images.remove import Remover as ImageRemover
 from dockerd.images.save import Saver
+from dockerd.images.search import Searcher
 from dockerd.images.tag import Tagger
 from dockerd.networks.service import NetworkService
 from dockerd.system.disk_usage import DiskUsage
@@ -82,6 +85,9 @@ class Services:
     loader: Loader
     saver: Saver
     tagger: Tagger
+    login: Login
+    searcher: Searcher
+    distribution: DistributionInspector
     volumes: VolumeService
     networks: NetworkService
     connector: Connector
@@ -129,6 +135,9 @@ Pull = Annotated[Puller, _service("puller")]
 Push = Annotated[Pusher, _service("pusher")]
 Load = Annotated[Loader, _service("loader")]
 Save = Annotated[Saver, _service("saver")]
+LogIn = Annotated[Login, _service("login")]
+Search = Annotated[Searcher, _service("searcher")]
+Distribution = Annotated[DistributionInspector, _service("distribution")]
 Tag = Annotated[Tagger, _service("tagger")]
 Volumes = Annotated[VolumeService, _service("volumes")]
 Connect = Annotated[Connector, _service("connector")]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, cast
 
 from fastapi import Request
 
 from dockerd.filters import Filters, InvalidFilter
 from dockerd.moments import moment
 from wire.errors import InvalidArgument
+
+
+def version(request: Request) -> tuple[int, int]:
+    """The API version that the client speaks."""
+    return cast("tuple[int, int]", request.scope["api_version"])
 
 
 def boolean(request: Request, name: str, *, default: bool = False) -> bool:

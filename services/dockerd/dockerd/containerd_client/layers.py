@@ -127,6 +127,14 @@ class Layers:
                 lease=self._lease,
             )
 
+    async def mounts(self, name: str) -> list[mount_pb2.Mount]:
+        """What it takes to see a committed snapshot; raises NotFound."""
+        view = f"{self._lease}-view"
+        try:
+            return await self._view(view, name)
+        finally:
+            await self._remove(view)
+
     async def _view(self, key: str, parent: str) -> list[mount_pb2.Mount]:
         response = await self._containerd.call(
             _SERVICE,

@@ -16,7 +16,7 @@ from dockerd.images.changes import apply
 from dockerd.images.commit import Committer
 from dockerd.images.reference import Reference
 from dockerd.images.store import ImageStore
-from wire.errors import Conflict, InvalidArgument
+from wire.errors import Conflict, EngineError, InvalidArgument
 
 # What an image's configuration may have; the rest belongs to one container.
 _KEPT: Final = (
@@ -76,6 +76,11 @@ class ContainerCommitter:
                 author=author,
                 comment=comment,
                 command=" ".join([container.path, *container.args]),
+                source={
+                    "container": container.container_id,
+                    "container_config": {**container.config, "Image": container.image_name},
+                    "comment": comment,
+                },
             )
         attributes = {
             "comment": comment,
@@ -89,11 +94,16 @@ class ContainerCommitter:
     async def _frozen(self, container: Container, *, pause: bool) -> AsyncIterator[None]:
         """With its lock: it neither starts nor ends meanwhile, as far as we know."""
         async with container.lock:
-            freeze = pause and container.running and not container.state.paused
-            if freeze:
-                await self._tasks.pause(container.container_id, paused=True)
+            frozen = pause and container.running and not container.state.paused
+            if frozen:
+                try:
+                    await self._tasks.pause(container.container_id, paused=True)
+                except EngineError:
+                    # It may have ended just now; if not, its files are read while it writes, as in Docker.
+                    frozen = False
             try:
                 yield
             finally:
-                if freeze:
-                    await self._tasks.pause(container.container_id, paused=False)
+                if frozen:
+                    with contextlib.suppress(EngineError):
+                        await self._tasks.pause(container.container_id, paused=False)

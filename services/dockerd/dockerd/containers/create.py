@@ -24,8 +24,9 @@ from dockerd.containers.errors import NoCommand
 from dockerd.containers.image_config import merged_config
 from dockerd.containers.model import Container, now
 from dockerd.containers.store import ContainerStore
-from dockerd.images.errors import OtherPlatform
+from dockerd.images import platforms
 from dockerd.images.model import Image
+from dockerd.images.platforms import HOST, Platform
 from dockerd.images.store import ImageStore
 from dockerd.volumes.catalog import Catalog
 from wire.errors import EngineError, InvalidArgument
@@ -59,11 +60,11 @@ class Creator:
         config: dict[str, Any],
         host: dict[str, Any],
         networking: dict[str, Any],
-        platform: str = "",
+        platform: Platform | None = None,
     ) -> tuple[str, list[str]]:
-        """A new container, of an image for ``platform`` if given; its id and warnings.
+        """A new container; its id and warnings. Raises InvalidArgument, NotFound, Conflict.
 
-        Raises InvalidArgument, NotFound, Conflict.
+        ``platform`` is that of the image, if the client wants a certain one.
         """
         if name:
             name = names.checked(name)
@@ -79,8 +80,9 @@ class Creator:
         reference = config.get("Image") or ""
         if not reference:
             raise _without_image(config)
-        image = await self._images.fast(reference)
-        _check_platform(image, reference, platform)
+        image = await self._images.fast(reference, platform)
+        if platform is None and not HOST.fits(image.config):
+            warnings.append(_other_platform(image))
         merged = merged_config(config, image.config.get("config") or {})
         command = [*(merged.get("Entrypoint") or []), *(merged.get("Cmd") or [])]
         if not command:
@@ -134,11 +136,11 @@ def _without_image(config: dict[str, Any]) -> InvalidArgument:
     return NoCommand()
 
 
-def _check_platform(image: Image, reference: str, wanted: str) -> None:
-    found = [str(image.config.get(key)) for key in ("os", "architecture")]
-    parts = wanted.lower().split("/")
-    if wanted and parts != found[: len(parts)]:
-        raise OtherPlatform(reference, "/".join(found), wanted)
+def _other_platform(image: Image) -> str:
+    return (
+        f"The requested image's platform ({platforms.of(image.config)}) does not match the detected host platform"
+        f" ({HOST}) and no specific platform was requested"
+    )
 
 
 def _set_hostname(container: Container) -> None:

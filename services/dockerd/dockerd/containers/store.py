@@ -110,6 +110,13 @@ class ContainerStore:
             if container.image == image_id
         }
 
+    def by_image(self) -> dict[str, list[str]]:
+        """The ids of the containers of each image, by the image's id."""
+        found: dict[str, list[str]] = {}
+        for container in self:
+            found.setdefault(container.image, []).append(container.container_id)
+        return found
+
     def running_ids(self) -> set[str]:
         """The ids of the containers that run."""
         return {container.container_id for container in self if container.running}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from dockerd.containerd_client.client import Containerd
 from dockerd.containerd_client.layers import Layers
 from dockerd.images.model import UNNAMED, Image
 from dockerd.images.reference import Reference
-from dockerd.images.store import ImageStore
+from dockerd.images.store import PARENT, ImageStore
 from wire.gen.containerd.types import descriptor_pb2
 from wire.oci.image import chain_id
 
@@ -38,16 +39,20 @@ class Committer:
         author: str,
         comment: str,
         command: str,
+        source: Mapping[str, Any],
     ) -> str:
-        """An image of ``parent`` and what snapshot ``key`` has beyond it; its id. ``command`` is shown in its history."""
+        """An image of ``parent`` and what snapshot ``key`` has beyond it; its id. ``command`` is shown in its history,
+        ``source`` are further fields of its config: what it tells of the container.
+        """
         async with Layers.leased(self._containerd) as layers:
             layer = await layers.compare(key, parent.top)
             diff_id = await layers.unpack(layer, list(parent.chain))
-            document = _config(parent, config, diff_id, author, comment, command)
+            document = {**_config(parent, config, diff_id, author, comment, command), **source}
             config_data = json.dumps(document).encode()
             config_digest = _digest(config_data)
             chain = chain_id([*parent.chain, diff_id])
-            await layers.write(config_digest, config_data, {f"{_REFERS}snapshot.overlayfs": chain})
+            kept = {f"{_REFERS}snapshot.overlayfs": chain, PARENT: parent.image_id}
+            await layers.write(config_digest, config_data, kept)
             parts = [*parent.layers, _descriptor(layer.media_type, layer.digest, layer.size)]
             manifest = {
                 "schemaVersion": 2,

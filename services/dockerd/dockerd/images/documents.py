@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any, Final
 
 from dockerd.containerd_client.client import Containerd
+from dockerd.images.platforms import HOST, Platform, is_attestation
 from wire.errors import InvalidArgument, NotFound
 from wire.gen.containerd.services.content.v1 import content_pb2
 from wire.gen.containerd.types import descriptor_pb2
@@ -21,25 +23,33 @@ class Documents:
         self._containerd = containerd
         self._known: dict[str, dict[str, Any]] = {}
 
-    async def manifest(self, target: descriptor_pb2.Descriptor) -> dict[str, Any]:
-        """The manifest for this machine behind a descriptor; raises NotFound, InvalidArgument."""
+    async def manifest(
+        self, target: descriptor_pb2.Descriptor, platform: Platform = HOST
+    ) -> dict[str, Any]:
+        """The manifest for a platform behind a descriptor; raises NotFound, InvalidArgument.
+
+        If there is none, or it is not here, the first that is here counts.
+        """
         document = await self.read(target.digest)
         for _ in range(_DEEPEST):
             if "manifests" not in document:
                 break
-            for entry in document["manifests"]:
-                platform = entry.get("platform") or {}
-                if (
-                    platform.get("os", "linux") == "linux"
-                    and platform.get("architecture", "amd64") == "amd64"
-                ):
-                    document = await self.read(entry["digest"])
-                    break
-            else:
-                raise NotFound("no manifest for linux/amd64")
+            document = await self._chosen(document["manifests"], platform)
         if "config" not in document:
             raise InvalidArgument("not an image")
         return document
+
+    async def _chosen(self, entries: list[dict[str, Any]], platform: Platform) -> dict[str, Any]:
+        wanted = [each for each in entries if platform.fits(each.get("platform") or {})]
+        others = [each for each in entries if each not in wanted and not is_attestation(each)]
+        for entry in (*wanted, *others):
+            with contextlib.suppress(NotFound):
+                return await self.read(entry["digest"])
+        raise NotFound(f"no manifest for {platform}")
+
+    def forget(self) -> None:
+        """Content may be gone."""
+        self._known.clear()
 
     async def read(self, digest: str) -> dict[str, Any]:
         """A document by digest; raises NotFound."""

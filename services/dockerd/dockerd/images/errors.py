@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from wire.errors import Conflict, InvalidArgument, NotFound, PermissionDenied
+from typing import Final
+
+from wire.errors import Conflict, EngineError, NotFound, PermissionDenied, Unknown
+
+NO_CREDENTIALS: Final = "no basic auth credentials"
 
 
 class ImageNotFound(NotFound):
@@ -29,6 +33,14 @@ class PullDenied(NotFound):
         )
 
 
+def denied(error: EngineError, otherwise: EngineError) -> EngineError:
+    """What a client without credentials hears of a registry that wants a name and a password; else ``otherwise``."""
+    if NO_CREDENTIALS in error.message:
+        # Not 401, which makes the CLI ask for a name.
+        return Unknown(NO_CREDENTIALS)
+    return otherwise
+
+
 class PushDenied(PermissionDenied):
     """The registry does not take it from this user."""
 
@@ -43,11 +55,14 @@ class NotHere(NotFound):
         super().__init__(f"An image does not exist locally with the tag: {name}")
 
 
-class PlatformUnsupported(InvalidArgument):
-    """Only this machine's platform is served."""
+class NoSuchPlatform(NotFound):
+    """The registry's image is for other platforms."""
 
     def __init__(self, platform: str) -> None:
-        super().__init__(f"platform {platform!r} is not supported")
+        super().__init__(
+            f"no matching manifest for {platform} in the manifest list entries: no match for platform in manifest:"
+            " not found"
+        )
 
 
 class OtherPlatform(NotFound):

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import IO, Final, Protocol
 
 from dockerd.images.changes import apply
+from dockerd.images.platforms import Platform
 from wire.errors import InvalidArgument
 
 _CHUNK: Final = 1 << 20
@@ -45,7 +46,12 @@ def _decompressor(head: bytes) -> _Decompressor:
 
 @contextlib.asynccontextmanager
 async def imported(
-    chunks: AsyncIterator[bytes], scratch: str, name: str, changes: Sequence[str], comment: str
+    chunks: AsyncIterator[bytes],
+    scratch: str,
+    name: str,
+    changes: Sequence[str],
+    comment: str,
+    platform: Platform,
 ) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
     """The id of the image, and the archive of it that containerd can load.
 
@@ -57,8 +63,9 @@ async def imported(
         diff_id, size = await _unpack(chunks, layer)
         created = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         document = {
-            "architecture": "amd64",
-            "os": "linux",
+            "architecture": platform.architecture,
+            "os": platform.os,
+            **({"variant": platform.variant} if platform.variant else {}),
             "created": created,
             "comment": comment,
             "config": config,

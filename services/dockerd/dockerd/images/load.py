@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from dockerd.events.bus import EventBus
+from dockerd.images.download import downloaded
 from dockerd.images.importing import imported
 from dockerd.images.model import UNNAMED
+from dockerd.images.platforms import HOST, Platform
 from dockerd.images.reference import Reference, parse
 from dockerd.images.store import ImageStore
 from dockerd.images.transfer import UNPACKS, Transfers
@@ -55,18 +57,51 @@ class Loader:
         name: Reference | None,
         changes: Sequence[str],
         comment: str,
+        platform: Platform = HOST,
     ) -> str:
         """An image of one layer from a root file system's archive; its id. Raises InvalidArgument for bad changes."""
         if name is not None and name.digest:
             raise InvalidArgument("cannot import digest reference")
         full = name.full if name else ""
-        async with imported(chunks, self._scratch, full, changes, comment) as (image_id, archive):
+        async with imported(chunks, self._scratch, full, changes, comment, platform) as (
+            image_id,
+            archive,
+        ):
             async for _ in self._notices(archive):
                 pass
         self._events.publish(
             "image", "import", image_id, {"name": name.familiar if name else image_id}
         )
         return image_id
+
+    async def import_from(
+        self,
+        url: str,
+        name: Reference | None,
+        changes: Sequence[str],
+        comment: str,
+        platform: Platform = HOST,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The same from a web server, as Docker's progress objects; raises also Unavailable."""
+        url = url if "://" in url else f"http://{url}"
+        yield {"status": f"Downloading from {url}"}
+        progress: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+        def told(current: int, total: int) -> None:
+            detail = {"current": current, **({"total": total} if total else {})}
+            progress.put_nowait({"status": "Importing", "progressDetail": detail})
+
+        importing = asyncio.get_running_loop().create_task(
+            self.import_tree(downloaded(url, told), name, changes, comment, platform)
+        )
+        importing.add_done_callback(lambda _: progress.put_nowait(None))
+        try:
+            while (entry := await progress.get()) is not None:
+                yield entry
+            yield {"status": await importing}
+        finally:
+            importing.cancel()
+            await asyncio.gather(importing, return_exceptions=True)
 
     async def _notices(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[progress_pb2.Progress]:
         stream = await self._transfers.source()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +23,10 @@ class Image:
     target: Any
     config: dict[str, Any]
     layers: list[dict[str, Any]]
+    tagged_at: str = ""
+    """When a name last came to lead to it, in RFC 3339."""
+    sizes: Sequence[int] = ()
+    """Bytes of each layer as it is unpacked, lowest first; empty where nobody asked."""
 
     @property
     def short_id(self) -> str:
@@ -40,8 +45,13 @@ class Image:
 
     @property
     def size(self) -> int:
-        """Bytes of the layers as they are stored."""
-        return sum(int(layer["size"]) for layer in self.layers)
+        """Bytes of the layers as they are unpacked; as they are stored where nobody asked."""
+        return sum(self.sizes or self.stored)
+
+    @property
+    def stored(self) -> list[int]:
+        """Bytes of each layer as it is stored, mostly compressed."""
+        return [int(layer["size"]) for layer in self.layers]
 
     @property
     def named(self) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 from dockerd.events.bus import EventBus
-from dockerd.images.errors import NotHere, PushDenied
+from dockerd.images.errors import NotHere, PushDenied, denied
 from dockerd.images.model import Image
 from dockerd.images.reference import Reference, parse
 from dockerd.images.remote import Auth, Remotes
@@ -59,8 +59,8 @@ class Pusher:
             async for notice in self._remotes.push(reference, auth):
                 for entry in _translated(notice, layers):
                     yield entry
-        except (Unauthenticated, PermissionDenied):
-            raise PushDenied from None
+        except (Unauthenticated, PermissionDenied) as error:
+            raise denied(error, PushDenied()) from None
         tag, target = reference.tag or "latest", image.target
         yield {"status": f"{tag}: digest: {target.digest} size: {target.size}"}
         yield {

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
+from dockerd.images.platforms import Platform
 from dockerd.images.reference import Reference
 from dockerd.images.registries import RegistryHosts
+from dockerd.images.store import PLATFORM
 from dockerd.images.transfer import UNPACKS, Transfers
+from wire.gen.containerd.types import platform_pb2
 from wire.gen.containerd.types.transfer import imagestore_pb2, progress_pb2, registry_pb2
 
-Auth = dict[str, str] | None
+Auth = Mapping[str, str] | None
 
 
 class Remotes:
@@ -20,9 +23,19 @@ class Remotes:
         self._transfers = transfers
         self._registries = registries
 
-    async def pull(self, reference: Reference, auth: Auth) -> AsyncIterator[progress_pb2.Progress]:
-        """Fetch what a reference names, under its full name; raises EngineError kinds."""
+    async def pull(
+        self, reference: Reference, auth: Auth, platform: Platform | None
+    ) -> AsyncIterator[progress_pb2.Progress]:
+        """Fetch what a reference names, under its full name, for a platform; raises EngineError kinds."""
         store = imagestore_pb2.ImageStore(name=reference.full, unpacks=UNPACKS)
+        if platform is not None:
+            wanted = platform_pb2.Platform(
+                os=platform.os, architecture=platform.architecture, variant=platform.variant
+            )
+            store.labels[PLATFORM] = str(platform)
+            store.platforms.append(wanted)
+            for each in store.unpacks:
+                each.platform.CopyFrom(wanted)
         async for notice in self._run(reference, auth, store, push=False):
             yield notice
 

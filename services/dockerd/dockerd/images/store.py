@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from google.protobuf.empty_pb2 import Empty
 
 from dockerd.containerd_client.client import Containerd
+from dockerd.images import platforms
 from dockerd.images.documents import Documents
-from dockerd.images.errors import ImageNotFound
+from dockerd.images.errors import ImageNotFound, OtherPlatform
+from dockerd.images.layers import LayerStore, chains
 from dockerd.images.model import UNNAMED, Image
+from dockerd.images.platforms import Platform
 from dockerd.images.reference import parse
 from wire.errors import AlreadyExists, InvalidArgument, NotFound
+from wire.gen.containerd.services.content.v1 import content_pb2
 from wire.gen.containerd.services.images.v1 import images_pb2
 from wire.gen.containerd.types import descriptor_pb2
 
 _SERVICE: Final = "images.v1.Images"
 _ID_LENGTH: Final = 64
+PARENT: Final = "org.mobyproject.image.parent"
+"""A label of an image's config: the image that it was made of."""
+PLATFORM: Final = "dockyard.platform"
+"""A label of an image's name: the platform that it was pulled for, where a client chose one."""
 
 
 class ImageStore:
     """Finds images, and gives and takes names."""
 
-    def __init__(self, containerd: Containerd) -> None:
+    def __init__(self, containerd: Containerd, documents: Documents, layers: LayerStore) -> None:
         self._containerd = containerd
-        self._documents = Documents(containerd)
+        self._layers = layers
+        self._documents = documents
 
     # -- finding
 
@@ -41,11 +51,55 @@ class ImageStore:
                 # Not for this machine, or half removed.
                 continue
             known = found.setdefault(image.image_id, image)
+            known.tagged_at = max(known.tagged_at, image.tagged_at)
             known.names.append(each.name)
+        await self._measure(list(found.values()))
         return list(found.values())
 
-    async def find(self, reference: str) -> Image:
-        """An image with all its names, by name, id or unambiguous prefix; raises ImageNotFound, InvalidArgument."""
+    async def _measure(self, images: Sequence[Image]) -> None:
+        known = {image.image_id: chains(image.chain) for image in images}
+        await self._layers.measure(chain for each in known.values() for chain in each)
+        for image in images:
+            pairs = zip(known[image.image_id], image.stored, strict=False)
+            image.sizes = [
+                stored if (size := self._layers.size(chain)) is None else size
+                for chain, stored in pairs
+            ]
+
+    async def parents(self) -> dict[str, str]:
+        """By image ids, the images that `docker commit` made them of."""
+        found: dict[str, str] = {}
+        request = content_pb2.ListContentRequest(filters=[f'labels."{PARENT}"'])
+        async for part in self._containerd.stream(
+            "content.v1.Content", "List", request, content_pb2.ListContentResponse
+        ):
+            found |= {info.digest: info.labels[PARENT] for info in part.info}
+        return found
+
+    async def find(self, reference: str, platform: Platform | None = None) -> Image:
+        """An image with all its names, by name, id or unambiguous prefix; raises ImageNotFound, InvalidArgument.
+
+        ``platform`` chooses among the images of an index; raises OtherPlatform if it is for none of that.
+        """
+        found = await self._find(reference)
+        if platform is None or platform.fits(found.config):
+            return found
+        manifest = await self._documents.manifest(found.target, platform)
+        digest = manifest["config"]["digest"]
+        try:
+            config = await self._documents.read(digest)
+        except NotFound:
+            config = {}
+        if not config or not platform.fits(config):
+            raise OtherPlatform(reference, str(platforms.of(found.config)), str(platform))
+        other = Image(
+            image_id=digest, target=found.target, config=config, layers=manifest["layers"]
+        )
+        other.names, other.tagged_at = found.names, found.tagged_at
+        await self._measure([other])
+        return other
+
+    async def _find(self, reference: str) -> Image:
         wanted = reference.removeprefix("sha256:")
         by_id = all(letter in "0123456789abcdef" for letter in wanted) and len(wanted) <= _ID_LENGTH
         images = await self.list()
@@ -63,8 +117,10 @@ class ImageStore:
             raise ImageNotFound(missing)
         return matches[0]
 
-    async def fast(self, reference: str) -> Image:
-        """An image by name without its other names: what creating a container needs."""
+    async def fast(self, reference: str, platform: Platform | None = None) -> Image:
+        """An image by name without its other names: what creating a container needs. Raises as ``find``."""
+        if platform is not None:
+            return await self.find(reference, platform)
         try:
             full = parse(reference).full
             response = await self._containerd.call(
@@ -112,13 +168,20 @@ class ImageStore:
         await self._containerd.call(
             _SERVICE, "Delete", images_pb2.DeleteImageRequest(name=name, sync=collect), Empty
         )
+        self._documents.forget()
 
     async def _image(self, record: images_pb2.Image) -> Image:
-        manifest = await self._documents.manifest(record.target)
+        chosen = record.labels.get(PLATFORM)
+        platform = platforms.parse(chosen) if chosen else platforms.HOST
+        manifest = await self._documents.manifest(record.target, platform)
         digest = manifest["config"]["digest"]
         config = await self._documents.read(digest)
         return Image(
-            image_id=digest, target=record.target, config=config, layers=manifest["layers"]
+            image_id=digest,
+            target=record.target,
+            config=config,
+            layers=manifest["layers"],
+            tagged_at=record.updated_at.ToJsonString() if record.HasField("updated_at") else "",
         )
 
 

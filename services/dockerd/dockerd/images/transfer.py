@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 import grpc
@@ -227,7 +227,7 @@ class ByteStream:
         finally:
             reading.cancel()
 
-    async def answer(self, auth: dict[str, str], registry: str) -> None:
+    async def answer(self, auth: Mapping[str, str], registry: str) -> None:
         """Answer requests for the credentials of a registry, for as long as they come; its mirrors do not get them."""
         ours = {registry, _HUB_SERVER} if registry == _HUB else {registry}
         while (message := await self.receive()) is not None:

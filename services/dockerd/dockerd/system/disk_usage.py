@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from dockerd.containers.list import Lister
 from dockerd.containers.store import ContainerStore
-from dockerd.images.list import summary
+from dockerd.images.list import layer_sizes, shared_sizes, summary
 from dockerd.images.store import ImageStore
 from dockerd.volumes.service import VolumeService
 from wire.errors import InvalidArgument
@@ -52,14 +52,17 @@ class DiskUsage:
 
     async def _image_usage(self) -> dict[str, Any]:
         images = await self._images.list()
+        parents = await self._images.parents()
         used = Counter(container.image for container in self._containers)
-        layers = {layer["digest"]: int(layer["size"]) for image in images for layer in image.layers}
-        holders = Counter(
-            digest for image in images for digest in {layer["digest"] for layer in image.layers}
-        )
-        entries = []
-        for image in images:
-            digests = {layer["digest"] for layer in image.layers}
-            shared = sum(layers[digest] for digest in digests if holders[digest] > 1)
-            entries.append({**summary(image, used[image.image_id]), "SharedSize": shared})
+        shared = shared_sizes(images)
+        layers = {chain: size for image in images for chain, size in layer_sizes(image).items()}
+        entries = [
+            summary(
+                image,
+                containers=used[image.image_id],
+                shared=shared[image.image_id],
+                parent=parents.get(image.image_id, ""),
+            )
+            for image in images
+        ]
         return {"LayersSize": sum(layers.values()), "Images": entries}
