@@ -18,12 +18,15 @@ _NAMES: Final = {
 }
 
 
-def check_fields(struct: str, fields: Mapping[str, str], document: Mapping[str, Any]) -> None:
-    """Raises InvalidArgument, in the words of Go's decoder, for a field that is not of the kind that the table says.
+def check_fields(struct: str, fields: Mapping[str, str], document: dict[str, Any]) -> None:
+    """Give known fields their names, which clients may write in any case, and check their values.
+
+    Raises InvalidArgument, in the words of Go's decoder, for a field that is not of the kind that the table says.
 
     Kinds are ``string``, ``bool``, ``int``, ``object``, ``command`` (a string or a list), ``list of strings``, ``map of
     strings`` and so on. Null means absent everywhere.
     """
+    _fold(fields, document)
     for name, value in document.items():
         kind = fields.get(name)
         if kind is not None and value is not None and not _is(kind, value):
@@ -31,6 +34,15 @@ def check_fields(struct: str, fields: Mapping[str, str], document: Mapping[str, 
             raise InvalidArgument(
                 f"invalid JSON: json: cannot unmarshal {given} into Go struct field {struct}.{name} of type {kind}"
             )
+
+
+def _fold(fields: Mapping[str, str], document: dict[str, Any]) -> None:
+    unknown = [name for name in document if name not in fields]
+    if unknown:
+        known = {name.lower(): name for name in fields}
+        for name in unknown:
+            if (meant := known.get(name.lower())) is not None:
+                document[meant] = document.pop(name)
 
 
 def _is(kind: str, value: Any) -> bool:

@@ -64,8 +64,6 @@ class Connector:
                 )
             known = dict(endpoint_request.endpoints(container))
             if not self._present(network, known):
-                if force:
-                    return
                 raise NotConnected(container.container_id, network.name)
             for key in (network.name, network.network_id):
                 known.pop(key, None)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from dockerd.config import DEFAULT_RUNTIME, Config
-from dockerd.containerd_client.tasks import RUNTIME
+from dockerd.config import Config
 
 _UNIFIED: Final = "/sys/fs/cgroup/cgroup.controllers"
 _NO_NEW_PRIVILEGES: Final = "no-new-privileges"
-_STOCK: Final = frozenset({"", DEFAULT_RUNTIME, "io.containerd.runc.v2"})
 
 
 def apply_log(host: dict[str, Any], config: Config) -> None:
@@ -33,8 +31,7 @@ def apply(host: dict[str, Any], config: Config) -> None:
         suitable = "private" if os.path.exists(_UNIFIED) else "host"
         host["CgroupnsMode"] = config.cgroupns_mode or suitable
     if not host.get("Runtime"):
-        chosen = config.default_runtime
-        host["Runtime"] = RUNTIME if chosen in _STOCK else chosen
+        host["Runtime"] = config.default_runtime
     if not host.get("CgroupParent") and config.cgroup_parent:
         host["CgroupParent"] = config.cgroup_parent
     if host.get("Init") is None and config.init:

@@ -106,7 +106,9 @@ class RemovalInProgress(Conflict):
 class RemovalOfRunning(Conflict):
     """A container that runs is removed without force; ``status`` as Docker says it."""
 
-    def __init__(self, reference: str, status: str) -> None:
+    def __init__(self, reference: str, container_id: str, status: str) -> None:
+        self.container_id = container_id
+        self.status = status
         cause = (
             "container is paused and must be unpaused first"
             if status == "paused"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from dockerd.fields import check_fields
@@ -52,18 +51,18 @@ HOST: Final = {
 }  # fmt: skip
 
 
-def check(config: Mapping[str, Any], host: Mapping[str, Any]) -> None:
+def check(config: dict[str, Any], host: dict[str, Any]) -> None:
     """Raises InvalidArgument, in the words of Go's decoder, for a field of the wrong type."""
     for struct, fields, document in (("Config", CONFIG, config), ("HostConfig", HOST, host)):
         check_fields(struct, fields, document)
 
 
-def check_host(host: Mapping[str, Any]) -> None:
+def check_host(host: dict[str, Any]) -> None:
     """The same for the fields of a HostConfig alone."""
     check_fields("HostConfig", HOST, host)
 
 
-def check_request(document: Mapping[str, Any]) -> None:
+def check_request(document: dict[str, Any]) -> None:
     """The parts of a create request."""
     check_fields("CreateRequest", _REQUEST, document)
     networking = document.get("NetworkingConfig") or {}
@@ -72,13 +71,13 @@ def check_request(document: Mapping[str, Any]) -> None:
         check_endpoint(settings or {})
 
 
-def check_endpoint(settings: Mapping[str, Any]) -> None:
+def check_endpoint(settings: dict[str, Any]) -> None:
     """The settings of a container on one network."""
     check_fields("ConnectOptions", {"EndpointConfig": "object"}, {"EndpointConfig": settings})
     check_fields("EndpointSettings", ENDPOINT, settings)
     check_fields("EndpointIPAMConfig", ADDRESSES, settings.get("IPAMConfig") or {})
 
 
-def check_exec(config: Mapping[str, Any]) -> None:
+def check_exec(config: dict[str, Any]) -> None:
     """A request for an exec."""
     check_fields("ExecOptions", EXEC, config)

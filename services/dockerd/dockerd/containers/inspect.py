@@ -90,7 +90,7 @@ def _host(container: Container) -> dict[str, Any]:
         "BlkioDeviceWriteBps": [], "BlkioDeviceReadIOps": [], "BlkioDeviceWriteIOps": [], "CpuRealtimePeriod": 0,
         "CpuRealtimeRuntime": 0, "CpuCount": 0, "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
         "UTSMode": "", "UsernsMode": "", "ShmSize": 67108864,
-        "Runtime": "io.containerd.dockyard.v1", "Isolation": "", "CpuShares": 0, "Memory": 0, "NanoCpus": 0,
+        "Runtime": "runc", "Isolation": "", "CpuShares": 0, "Memory": 0, "NanoCpus": 0,
         "CgroupParent": "", "CpuPeriod": 0, "CpuQuota": 0, "CpusetCpus": "", "CpusetMems": "", "Devices": [],
         "MemoryReservation": 0, "MemorySwap": 0, "MemorySwappiness": None, "OomKillDisable": None, "PidsLimit": None,
         "Ulimits": [],

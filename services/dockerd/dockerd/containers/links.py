@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
-from wire.errors import InvalidArgument, NotFound
+from wire.errors import Conflict, InvalidArgument, NotFound
 
+_SHORT_ID: Final = 12
 _PRIVATE: Final = frozenset({"HOME", "PATH"})
 
 
@@ -35,7 +36,7 @@ def hosts(container: Container, store: ContainerStore) -> Iterator[str]:
     """Entries for /etc/hosts, for the links on the default bridge; raises InvalidArgument."""
     for alias, target in _legacy(container, store):
         address = _address(target)
-        for name in dict.fromkeys((alias, target.container_id[:12], target.name)):
+        for name in dict.fromkeys((alias, target.container_id[:_SHORT_ID], target.name)):
             yield f"{name}:{address}"
 
 
@@ -67,16 +68,60 @@ def environment(container: Container, store: ContainerStore) -> list[str]:
 
 
 def on_networks(container: Container, store: ContainerStore) -> dict[str, str]:
-    """Aliases with ids, for the links on user-defined networks; those to nobody are left out."""
+    """Aliases with the DNS names that they stand for, on user-defined networks; who is not there yet is known by name."""
     found = {}
     for settings in (container.networking.get("EndpointsConfig") or {}).values():
         for text in (settings or {}).get("Links") or []:
             name, alias = parse(text)
             try:
-                found[alias] = store.get(name).container_id
+                found[alias] = store.get(name).container_id[:_SHORT_ID]
             except NotFound:
-                continue
+                found[alias] = name
     return found
+
+
+def names(store: ContainerStore) -> dict[str, list[str]]:
+    """By container names, what others call them: ``/other/alias``."""
+    found: dict[str, list[str]] = {}
+    for container in store:
+        for text in container.host.get("Links") or []:
+            target, alias = parse(text)
+            found.setdefault(target, []).append(f"/{container.name}/{alias}")
+    return found
+
+
+def remove(reference: str, store: ContainerStore) -> None:
+    """`docker rm --link container/alias`; raises NotFound, Conflict for what is a container's own name."""
+    name, separator, alias = reference.removeprefix("/").rpartition("/")
+    if not separator:
+        store.get(reference)
+        raise Conflict("Conflict, cannot remove the default link name of the container")
+    container = store.get(name)
+    known = list(container.host.get("Links") or [])
+    doomed = [text for text in known if parse(text)[1] == alias]
+    if not doomed:
+        raise NotFound(f"No such container: {reference}")
+    gone = set(_entries(doomed, store))
+    container.host["Links"] = [text for text in known if text not in doomed]
+    container.save()
+    if container.running:
+        _forget_hosts(f"{container.directory}/hosts", gone)
+
+
+def _forget_hosts(path: str, gone: set[str]) -> None:
+    """Take lines out of a running container's /etc/hosts, in place: it is mounted there."""
+    with open(path, encoding="utf-8") as file:
+        lines = file.read().splitlines(keepends=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(line for line in lines if line.rstrip("\n") not in gone)
+
+
+def _entries(texts: Iterable[str], store: ContainerStore) -> Iterator[str]:
+    """The lines of /etc/hosts that links stand for."""
+    for text in texts:
+        target = _get(store, parse(text)[0])
+        for each in (parse(text)[1], target.container_id[:_SHORT_ID], target.name):
+            yield f"{_address(target)}\t{each}"
 
 
 def _legacy(container: Container, store: ContainerStore) -> Iterator[tuple[str, Container]]:

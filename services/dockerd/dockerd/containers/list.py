@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from dockerd.containers import joined, network_settings
+from dockerd.containers import joined, links, network_settings
 from dockerd.containers.inspect import mount_of
 from dockerd.containers.model import Container, seconds_of
 from dockerd.containers.rootfs import RootFilesystems
@@ -48,21 +49,25 @@ class Lister:
         images = await self._ancestors(wanted)
         everything = everything or limit > 0 or "status" in wanted
         found: list[dict[str, Any]] = []
+        aliases = links.names(self._store)
         for container in self._window(wanted):
             if 0 < limit == len(found):
                 break
             if (everything or container.running or container.state.restarting) and self._shown(
                 container, wanted, images
             ):
-                found.append(await self.summary(container, sized=sized))
+                known = aliases.get(container.name, ())
+                found.append(await self.summary(container, sized=sized, aliases=known))
         return found
 
-    async def summary(self, container: Container, *, sized: bool = False) -> dict[str, Any]:
-        """One entry of the list."""
+    async def summary(
+        self, container: Container, *, sized: bool = False, aliases: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """One entry of the list; ``aliases`` are the names that links give the container."""
         settings = network_settings.of(container, self._networks)
         found = {
             "Id": container.container_id,
-            "Names": [f"/{container.name}"],
+            "Names": [f"/{container.name}", *aliases],
             "Image": container.image_name,
             "ImageID": container.image,
             "Command": " ".join([container.path, *map(_quoted, container.args)]),

@@ -32,11 +32,10 @@ def validate(host: dict[str, Any]) -> None:
             raise InvalidArgument(f"unknown log opt '{key}' for {driver} log driver")
     if "max-size" in options:
         size(options["max-size"])
-    if "max-file" in options:
-        if not str(options["max-file"]).isdigit() or int(options["max-file"]) < 1:
-            raise InvalidArgument("max-file cannot be less than 1")
-        if int(options["max-file"]) > 1 and "max-size" not in options:
-            raise InvalidArgument("max-file cannot be used without max-size")
+    if "max-file" in options and (
+        not str(options["max-file"]).isdigit() or int(options["max-file"]) < 1
+    ):
+        raise InvalidArgument("max-file cannot be less than 1")
 
 
 def output_uri(container: Container, attach_path: str) -> str:

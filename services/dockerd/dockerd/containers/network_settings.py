@@ -55,7 +55,8 @@ def of(container: Container, networks: NetworkController) -> dict[str, Any]:
 def _endpoint(network_id: str, settings: dict[str, Any] | None) -> dict[str, Any]:
     own = settings or {}
     return {
-        "IPAMConfig": own.get("IPAMConfig"), "Links": own.get("Links"), "Aliases": own.get("Aliases"), "MacAddress": "",
+        "IPAMConfig": own.get("IPAMConfig"), "Links": own.get("Links"), "Aliases": own.get("Aliases"),
+        "MacAddress": own.get("MacAddress") or "",
         "DriverOpts": own.get("DriverOpts"), "GwPriority": own.get("GwPriority") or 0, "NetworkID": network_id, "EndpointID": "",
         "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "",
         "GlobalIPv6PrefixLen": 0, "DNSNames": None,

@@ -63,7 +63,7 @@ class Remover:
         if container.removing:
             raise RemovalInProgress(reference)
         if (container.running or container.state.restarting) and not force:
-            raise RemovalOfRunning(reference, container.state.status)
+            raise RemovalOfRunning(reference, container.container_id, container.state.status)
         await self._remove(container, volumes=volumes)
 
     async def _remove(self, container: Container, *, volumes: bool) -> None:

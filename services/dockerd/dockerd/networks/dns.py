@@ -67,7 +67,7 @@ class Resolver:
     ) -> None:
         """What a container sees; ``servers`` are empty where nothing may be forwarded."""
         links = {
-            alias.lower(): target[:_SHORT_ID]
+            alias.lower(): target.lower()
             for endpoint in endpoints
             for alias, target in endpoint.links.items()
         }

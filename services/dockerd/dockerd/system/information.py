@@ -12,10 +12,9 @@ from typing import Any, Final
 from google.protobuf.empty_pb2 import Empty
 
 from dockerd.api_version import MAXIMUM
-from dockerd.config import LiveConfig, Runtime
+from dockerd.config import DEFAULT_RUNTIME, LiveConfig, Runtime
 from dockerd.containerd_client.client import Containerd
 from dockerd.containerd_client.tasks import RUNTIME
-from dockerd.containers.hostconfig import STOCK_RUNTIMES
 from dockerd.containers.model import now
 from dockerd.containers.store import ContainerStore
 from dockerd.images.registries import RegistryHosts
@@ -180,12 +179,10 @@ class SystemService:
             "Labels": list(config.labels),
             "ExperimentalBuild": config.experimental,
             "Runtimes": {
-                RUNTIME: {"path": "dockyard-runtime"},
+                **{name: {"path": "dockyard-runtime"} for name in (RUNTIME, DEFAULT_RUNTIME)},
                 **{name: _runtime(each) for name, each in config.runtimes.items()},
             },
-            "DefaultRuntime": RUNTIME
-            if config.default_runtime in STOCK_RUNTIMES
-            else config.default_runtime,
+            "DefaultRuntime": config.default_runtime,
             "Swarm": {
                 "NodeID": "",
                 "NodeAddr": "",

@@ -47,7 +47,7 @@ class Client:
         self._streams = streams
         self._tell = tell
         self._wanted = {name for name in ("stdout", "stderr") if request.get(name)}
-        self._framed = request.get("framing") == "multiplexed" and not streams.terminal
+        self._framed = request.get("framing") == "multiplexed"
         # As moby: without a terminal input is data, in which any bytes may stand.
         self._keys = bytes(request.get("detach_keys") or []) if streams.terminal else b""
         self._matched = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from dockerd.api import params
+from dockerd.api import params, versions
 from dockerd.api.deps import (
+    Containers,
     Create,
     Inspect,
     List,
@@ -16,8 +17,10 @@ from dockerd.api.deps import (
     Rename,
     Update,
 )
+from dockerd.containers import links
+from dockerd.containers.errors import RemovalOfRunning
 from dockerd.containers.fields import check_request
-from wire.errors import InvalidArgument
+from dockerd.images import platforms
 
 router = APIRouter()
 
@@ -41,8 +44,8 @@ async def create(request: Request, creator: Create) -> JSONResponse:
     check_request(document)
     host = document.pop("HostConfig", None) or {}
     networking = document.pop("NetworkingConfig", None) or {}
-    name = params.text(request, "name")
-    platform = params.text(request, "platform")
+    name, text = params.text(request, "name"), params.text(request, "platform")
+    platform = platforms.parse(text) if text else None
     container_id, warnings = await creator.create(name, document, host, networking, platform)
     return JSONResponse({"Id": container_id, "Warnings": warnings}, 201)
 
@@ -80,12 +83,18 @@ async def top(reference: str, request: Request, processes: Processes) -> JSONRes
     return JSONResponse(await processes.top(reference, params.text(request, "ps_args")))
 
 
-@router.delete("/containers/{reference}")
-async def remove(reference: str, request: Request, remover: Remove) -> Response:
+@router.delete("/containers/{reference:path}")
+async def remove(
+    reference: str, request: Request, remover: Remove, containers: Containers
+) -> Response:
     """`docker rm`."""
     if params.boolean(request, "link"):
-        raise InvalidArgument("removing links is not supported")
-    await remover.remove(
-        reference, force=params.boolean(request, "force"), volumes=params.boolean(request, "v")
-    )
+        links.remove(reference, containers)
+        return Response(status_code=204)
+    try:
+        await remover.remove(
+            reference, force=params.boolean(request, "force"), volumes=params.boolean(request, "v")
+        )
+    except RemovalOfRunning as error:
+        raise versions.removal_refused(error, params.version(request)) from None
     return Response(status_code=204)

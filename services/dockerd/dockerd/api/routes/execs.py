@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from dockerd.api import params, streams
+from dockerd.api import params, streams, versions
 from dockerd.api.deps import Execs
 from dockerd.containers import handover
 
@@ -26,9 +26,11 @@ async def start(exec_id: str, request: Request, execs: Execs) -> Response:
     if options.get("Detach"):
         await execs.start(found, message=None, client=None)
         return Response(status_code=200)
-    descriptor, early = streams.upgrade(request, framed=not found.terminal)
+    # The start says how the client reads, as in Docker, whether or not the exec has a terminal.
+    framed = not options.get("Tty")
+    descriptor, early = streams.upgrade(request, framed=framed)
     message = handover.request(
-        exec_id=exec_id, multiplexed=not found.terminal, early=early, logs=False, stream=True, **found.streams
+        exec_id=exec_id, multiplexed=framed, early=early, logs=False, stream=True, **found.streams
     )  # fmt: skip
     await execs.start(found, message=message, client=descriptor)
     return streams.Taken()
@@ -42,6 +44,8 @@ async def resize(exec_id: str, request: Request, execs: Execs) -> Response:
 
 
 @router.get("/exec/{exec_id}/json")
-async def inspect(exec_id: str, execs: Execs) -> JSONResponse:
+async def inspect(exec_id: str, request: Request, execs: Execs) -> JSONResponse:
     """How an exec stands."""
-    return JSONResponse(await execs.inspect(exec_id))
+    return JSONResponse(
+        versions.exec_document(await execs.inspect(exec_id), params.version(request))
+    )

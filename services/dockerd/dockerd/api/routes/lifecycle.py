@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from dockerd.api import params, streams
+from dockerd.api import params, stdcopy, streams
 from dockerd.api.deps import (
     Attach,
     Containers,
+    Logs,
     Pause,
     PendingWaits,
     Resize,
@@ -17,6 +23,8 @@ from dockerd.api.deps import (
     Stop,
 )
 from dockerd.containers import handover
+from dockerd.containers.logs import LogRequest
+from dockerd.containers.model import Container
 from dockerd.containers.wait import condition_of
 from wire.errors import EngineError
 from wire.status import error_for
@@ -89,7 +97,7 @@ async def wait(
 
 
 @router.post("/containers/{reference}/attach")
-async def attach(reference: str, request: Request, attacher: Attach) -> Response:
+async def attach(reference: str, request: Request, attacher: Attach, reader: Logs) -> Response:
     """The client's connection goes to the shim."""
     container = attacher.attachable(reference)
     framed = not container.terminal
@@ -98,9 +106,34 @@ async def attach(reference: str, request: Request, attacher: Attach) -> Response
         for name in ("stdin", "stdout", "stderr", "logs", "stream")
     }
     keys = handover.detach_keys(params.text(request, "detachKeys"))
+    if not wanted["stream"]:
+        return await _replay(container, request, reader, wanted)
     descriptor, early = streams.upgrade(request, framed=framed)
     message = handover.request(
         exec_id="", multiplexed=framed, detach_keys=keys, early=early, **wanted
     )
     await attacher.attach(container, message, descriptor)
     return streams.Taken()
+
+
+async def _replay(
+    container: Container, request: Request, reader: Logs, wanted: dict[str, bool]
+) -> Response:
+    """An attach without a stream: the logs so far, if they are wanted, and the end."""
+    records = _no_records()
+    named = frozenset(name for name in ("stdout", "stderr") if wanted[name])
+    if wanted["logs"] and named:
+        _, records = reader.open(container.container_id, LogRequest(streams=named))
+    framed = not container.terminal
+    descriptor, _ = streams.upgrade(request, framed=framed)
+    with socket.socket(fileno=descriptor) as client, contextlib.suppress(OSError):
+        client.setblocking(False)
+        async for stream, text in records:
+            data = stdcopy.frame(stream, text) if framed else text
+            await asyncio.get_running_loop().sock_sendall(client, data)
+    return streams.Taken()
+
+
+async def _no_records() -> AsyncIterator[tuple[str, bytes]]:
+    return
+    yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from dockerd.api import params
+from dockerd.api import params, versions
 from dockerd.api.deps import Connect, Networks
 
 router = APIRouter()
@@ -26,7 +26,8 @@ async def inspect(reference: str, networks: Networks) -> JSONResponse:
 @router.post("/networks/create")
 async def create(request: Request, networks: Networks) -> JSONResponse:
     """`docker network create`."""
-    return JSONResponse(await networks.create(await params.body(request)), 201)
+    document = versions.network_request(await params.body(request), params.version(request))
+    return JSONResponse(await networks.create(document), 201)
 
 
 @router.post("/networks/prune")

@@ -16,6 +16,7 @@ from dockerd.networks.model import (
 )
 
 _KNOWN: Final = frozenset({ENDPOINT_INTERFACE, ENDPOINT_SYSCTLS})
+_OURS: Final = "com.docker.network."
 _LINK_LOCAL_BITS: Final = {4: 16, 6: 64}
 _LONGEST_LINK: Final = 15
 # As the kernel has it, and nothing that could leave the folder of an interface's settings.
@@ -26,9 +27,12 @@ _SETTING: Final = re.compile(
 
 
 def check(options: Mapping[str, str]) -> None:
-    """Raises InvalidEndpoint for an option that there is not, or that makes no sense."""
+    """Raises InvalidEndpoint for an option of ours that there is not, or that makes no sense.
+
+    Other options belong to other drivers, or to whoever reads them with `inspect`.
+    """
     for key in options:
-        if key not in _KNOWN:
+        if key.startswith(_OURS) and key not in _KNOWN:
             raise InvalidEndpoint(f"driver option {key} is not supported")
     sysctls(options, "")
     name = options.get(ENDPOINT_INTERFACE)
