@@ -325,7 +325,7 @@ def test_bad_networks_are_refused(
         ({"IPAMConfig": {"IPv4Address": "nonsense"}}, "invalid IPv4 address: nonsense"),
         ({"IPAMConfig": {"LinkLocalIPs": ["0.0.0.0"]}}, "invalid link-local IP address: 0.0.0.0"),
         ({"IPAMConfig": {"IPv6Address": 7}}, "EndpointIPAMConfig.IPv6Address"),
-        ({"DriverOpts": {"com.example.thing": "1"}}, "driver option com.example.thing is not supported"),
+        ({"DriverOpts": {"com.docker.network.thing": "1"}}, "driver option com.docker.network.thing is not supported"),
         ({"DriverOpts": {"com.docker.network.endpoint.ifname": "a/b"}}, "invalid interface name 'a/b'"),
         ({"DriverOpts": {"com.docker.network.endpoint.sysctls": "net.ipv4.conf.eth0.rp_filter=1"}},
          "unrecognised network interface sysctl 'net.ipv4.conf.eth0.rp_filter=1'"),

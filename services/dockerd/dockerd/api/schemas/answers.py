@@ -107,6 +107,7 @@ ANSWERS: Final[Mapping[str, Model]] = {
         "Variant*": "string", "Os": "string?", "OsVersion*": "string", "Size": "int", "GraphDriver*": "GraphDriver",
         "RootFS": "RootFS",
         "Metadata": "ImageMetadata", "Descriptor*": "Descriptor", "Manifests*": "[object]", "Identity*": "object",
+        "Container*": "string", "ContainerConfig*": "object",
     },
     "ImageSummary": {
         "Id": "string", "ParentId": "string", "RepoTags": "[string]", "RepoDigests": "[string]", "Created": "int", "Size": "int",

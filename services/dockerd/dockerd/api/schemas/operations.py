@@ -98,7 +98,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/exec/{exec_id}/json"): Operation(answers={200: "Exec"}),
     # -- images
     ("GET", "/images/json"): Operation(
-        query=_FILTERS,
+        query={**_FILTERS, "shared-size": "bool", "manifests": "bool"},
         answers={200: "[ImageSummary]"},
     ),
     ("POST", "/images/create"): Operation(
@@ -121,7 +121,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/images/get"): Operation(query={"names": "[string]", "platform": "string"}, answers={200: TAR}),
     ("GET", "/images/{reference}/get"): Operation(query={"platform": "string"}, answers={200: TAR}),
-    ("GET", "/images/{reference}/json"): Operation(answers={200: "Image"}),
+    ("GET", "/images/{reference}/json"): Operation(
+        query={"manifests": "bool", "platform": "string"}, answers={200: "Image"}
+    ),
     ("GET", "/images/{reference}/history"): Operation(query={"platform": "string"}, answers={200: "[ImageHistory]"}),
     ("POST", "/images/{reference}/tag"): Operation(query={"repo": "string", "tag": "string"}, answers={201: ""}),
     ("POST", "/images/{reference}/push"): Operation(
