@@ -29,6 +29,7 @@ from containerd.metadata.leases import LeaseStore
 from containerd.metadata.namespaces import NamespaceStore
 from containerd.metadata.records import RecordStore
 from containerd.mounts.manager import MountManager
+from containerd.services.checkpoints import Checkpoints
 from containerd.services.containers import ContainersService
 from containerd.services.content import ContentService
 from containerd.services.diff import DiffService
@@ -192,7 +193,12 @@ async def serve(config: Config) -> None:
             (snapshots_pb2, "Snapshots"): SnapshotsService(snapshotters, collector),
             (streaming_pb2, "Streaming"): StreamingService(streams),
             (tasks_pb2, "Tasks"): TasksService(
-                manager, containers, sandboxes, sandbox_records, mounts
+                manager,
+                containers,
+                sandboxes,
+                sandbox_records,
+                mounts,
+                Checkpoints(content, ingests, exchange, place),
             ),
             (transfer_pb2, "Transfer"): TransferService(
                 content=content,

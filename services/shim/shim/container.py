@@ -7,7 +7,7 @@ import json
 import os
 import signal as signals
 
-from shim import linux, log, record
+from shim import checkpoint, linux, log, record
 from shim.cgroups import usage
 from shim.cgroups.oom import OomWatch
 from shim.exits import Exits
@@ -85,13 +85,24 @@ class Container:
         self.execs: dict[str, Process] = {}
         self._groups = usage.Groups()
         self._oom: OomWatch | None = None
+        self._images: checkpoint.Images | None = None
 
     # -- the container's own process
 
     async def create(
-        self, *, rootfs: Mounts, terminal: bool, stdin: str, stdout: str, stderr: str
+        self,
+        *,
+        rootfs: Mounts,
+        terminal: bool,
+        stdin: str,
+        stdout: str,
+        stderr: str,
+        images: checkpoint.Images | None = None,
     ) -> Process:
-        """Mount the rootfs, open the streams and create. Leaves nothing after a failure."""
+        """Mount the rootfs, open the streams and create. Leaves nothing after a failure.
+
+        With ``images`` there is no process until ``start`` brings back theirs.
+        """
         async with self._turn:
             try:
                 self._mount(rootfs)
@@ -102,6 +113,10 @@ class Container:
                 self.init = process
                 # Which runtime has it, for whoever must clean up if this is cut short.
                 self._remember()
+                if images is not None:
+                    self._images = images
+                    process.phase = Phase.CREATED
+                    return process
                 flags = ["--bundle", self.bundle]
                 if self._options.no_pivot_root:
                     flags.append("--no-pivot")
@@ -169,12 +184,45 @@ class Container:
                 raise FailedPrecondition(f"cannot start a container in the {process.phase} state")
             process.announced = Future()
             try:
-                await self._runtime.run("start")
+                if self._images is None:
+                    await self._runtime.run("start")
+                else:
+                    await self._restore(process, self._images)
             except BaseException:
                 process.announced.set(None)
                 raise
             process.phase = Phase.RUNNING
             return process
+
+    async def _restore(self, process: Process, images: checkpoint.Images) -> None:
+        """Bring a process back; one that cannot be is one that has ended."""
+        flags = ["--bundle", self.bundle, *checkpoint.restore_flags(images, process.terminal)]
+        if self._options.no_pivot_root:
+            flags.append("--no-pivot")
+        try:
+            exited = await self._launcher.launch(
+                process, "restore", flags, f"{self.bundle}/init.pid"
+            )
+        except BaseException:
+            process.phase = Phase.STOPPED
+            process.streams.abandon()
+            process.exit = Exits.unseen()
+            process.exited.set(process.exit)
+            raise
+        self._images = None
+        self._observe(process)
+        self._remember()
+        self._follow(process, exited)
+
+    async def checkpoint(self, wanted: checkpoint.Wanted) -> None:
+        """Save the container's processes; raises FailedPrecondition if it does not run, and what the runtime says."""
+        async with self._turn:
+            process = self.process("")
+            if process.phase is not Phase.RUNNING:
+                raise FailedPrecondition("cannot checkpoint a container that is not running")
+            with checkpoint.work_directory(self.bundle, wanted) as work:
+                flags = checkpoint.flags(wanted, work, process.terminal)
+                await self._runtime.run("checkpoint", *flags)
 
     # -- execs
 
@@ -328,10 +376,13 @@ class Container:
             process = self.process("")
             if process.phase is Phase.RUNNING:
                 raise FailedPrecondition("cannot delete a running process: container is running")
-            if process.phase is Phase.CREATED:
+            if process.phase is Phase.CREATED and self._images is None:
                 # Created and never started: nothing of it ran, so it may simply go.
                 await self._runtime.run("delete", "--force")
                 await process.exited
+            elif self._images is not None:
+                # Never brought back.
+                process.streams.abandon()
             else:
                 with contextlib.suppress(NotFound):
                     await self._runtime.run("delete")

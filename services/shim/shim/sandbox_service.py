@@ -9,7 +9,7 @@ import time
 from shim import log, messages, record, sandbox
 from shim.container import Container, decode_mounts
 from shim.sandbox import Sandbox
-from shim.task_service import runtime_options
+from shim.task_service import enter_cgroup, given_options, resolved
 from wire.codec import DecodeError
 from wire.errors import (
     AlreadyExists,
@@ -144,7 +144,9 @@ class SandboxService:
         """Create it."""
         if self._sandbox is not None:
             raise AlreadyExists(f"sandbox {self._sandbox.sandbox_id}: already exists")
-        options = runtime_options(self._namespace, request.options)
+        given = given_options(request.options)
+        enter_cgroup(given, request.bundle_path)
+        options = resolved(self._namespace, given)
         container = None
         if sandbox.prepare(request.bundle_path, request.netns_path, request.annotations):
             container = self._container(request.sandbox_id, request.bundle_path, options)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
-from shim import log, messages, record, sandbox
+from shim import checkpoint, log, messages, record, sandbox
 from shim import options as shim_options
+from shim.cgroups.join import join
 from shim.container import Container, decode_mounts
 from shim.process import Phase
 from shim.succession import Refusal
@@ -13,6 +15,7 @@ from wire.codec import DecodeError
 from wire.errors import AlreadyExists, InvalidArgument, NotFound, NotImplementedYet
 from wire.gen.containerd.events import task_msg as events
 from wire.gen.containerd.types.runc.options import oci_msg
+from wire.gen.containerd.types.runtimeoptions.v1 import api_msg
 from wire.gen.containerd.types.task import task_msg
 from wire.gen.google.protobuf.empty_msg import Empty
 from wire.gen.shim.task.v2 import shim_msg
@@ -162,11 +165,15 @@ class TaskService:
         """Create the container."""
         if request.id in self._containers:
             raise AlreadyExists(f"task {request.id}: already exists")
+        if request.parent_checkpoint:
+            raise NotImplementedYet("restoring with a parent checkpoint is not implemented")
+        given = given_options(request.options)
+        images = None
         if request.checkpoint:
-            raise NotImplementedYet("restoring from a checkpoint is not implemented")
-        container = self._new(
-            request.id, request.bundle, runtime_options(self._namespace, request.options)
-        )
+            work = given.criu_work_path or f"{request.bundle}/criu-work"
+            images = checkpoint.Images(request.checkpoint, work)
+        enter_cgroup(given, request.bundle)
+        container = self._new(request.id, request.bundle, resolved(self._namespace, given))
         try:
             process = await container.create(
                 rootfs=decode_mounts(request.rootfs),
@@ -174,6 +181,7 @@ class TaskService:
                 stdin=request.stdin,
                 stdout=request.stdout,
                 stderr=request.stderr,
+                images=images,
             )
         except BaseException:
             del self._containers[request.id]
@@ -189,6 +197,7 @@ class TaskService:
                 terminal=request.terminal,
             ),
             pid=process.pid,
+            checkpoint=request.checkpoint,
         )
         self._publisher.publish(event)
         process.announced.set(None)
@@ -271,8 +280,15 @@ class TaskService:
         return Empty()
 
     async def checkpoint(self, request: Any) -> Message:
-        """Refused."""
-        raise NotImplementedYet("checkpoint is not implemented")
+        """Save the container's processes."""
+        container = self._container(request.id)
+        await container.checkpoint(
+            checkpoint.Wanted(request.path, _checkpoint_options(request.options))
+        )
+        self._publisher.publish(
+            events.TaskCheckpointed(container_id=request.id, checkpoint=request.path)
+        )
+        return Empty()
 
     async def kill(self, request: Any) -> Message:
         """Send a signal."""
@@ -368,18 +384,57 @@ def _put_exit(response: Any, process: Process) -> None:
         response.exited_at = messages.timestamp(process.exit.at)
 
 
-def runtime_options(namespace: str, packed: Any) -> shim_options.Options:
-    """What a client's options say of the runtime; raises InvalidArgument for those of another shim."""
+def enter_cgroup(given: oci_msg.Options, bundle: str) -> None:
+    """Put both of the shim's processes where the options want it; raises FailedPrecondition."""
+    if not given.shim_cgroup:
+        return
+    pids = {os.getpid()}
+    # The first of the two is the one that is noted.
+    with contextlib.suppress(OSError, ValueError), open(f"{bundle}/shim.pid") as file:
+        pids.add(int(file.read()))
+    join(given.shim_cgroup, pids)
+
+
+def _checkpoint_options(packed: Any) -> oci_msg.CheckpointOptions:
     name = messages.name(packed)
-    # Go clients pack "none" as Empty.
-    if name in {"", _TYPED_OPTIONS, Empty.NAME}:
-        return shim_options.resolve(namespace)
-    if name != _OPTIONS:
-        raise InvalidArgument(f"runtime options of type {name} are not understood")
+    if name in {"", Empty.NAME}:
+        return oci_msg.CheckpointOptions()
+    if name != oci_msg.CheckpointOptions.NAME:
+        raise InvalidArgument(f"checkpoint options of type {name} are not understood")
     try:
-        given = oci_msg.Options.FromString(packed.value)
+        return oci_msg.CheckpointOptions.FromString(packed.value)
+    except DecodeError as error:
+        raise InvalidArgument(f"checkpoint options are malformed: {error}") from error
+
+
+def given_options(packed: Any) -> oci_msg.Options:
+    """What a client's options say; raises InvalidArgument for those of another shim."""
+    name = messages.name(packed)
+    try:
+        # Go clients pack "none" as Empty.
+        if name in {"", Empty.NAME}:
+            return oci_msg.Options()
+        if name == _TYPED_OPTIONS:
+            _check_typed(api_msg.Options.FromString(packed.value))
+            return oci_msg.Options()
+        if name != _OPTIONS:
+            raise InvalidArgument(f"runtime options of type {name} are not understood")
+        return oci_msg.Options.FromString(packed.value)
     except DecodeError as error:
         raise InvalidArgument(f"runtime options are malformed: {error}") from error
+
+
+def _check_typed(options: Any) -> None:
+    """Options for runtimes without a schema of their own: this one has a schema."""
+    for field in ("config_path", "config_body"):
+        if getattr(options, field):
+            raise InvalidArgument(
+                f"runtime options: {field} of {_TYPED_OPTIONS} is not understood, {_OPTIONS} is"
+            )
+
+
+def resolved(namespace: str, given: oci_msg.Options) -> shim_options.Options:
+    """The options with their defaults. What is in them for the daemon (images, addresses of tasks) is not looked at."""
     return shim_options.resolve(
         namespace,
         binary_name=given.binary_name,

@@ -77,7 +77,8 @@ async def test_a_life_with_a_process(world: World) -> None:
     assert (status.state, status.pid > 0) == ("SANDBOX_NOTREADY", True)
     started = await pod.call("StartSandbox")
     assert started.pid == status.pid
-    assert Path(f"/proc/{started.pid}/cmdline").read_bytes() == b"sleep\x001000\x00"
+    command = Path(f"/proc/{started.pid}/cmdline")
+    await settle(lambda: command.read_bytes() == b"sleep\x001000\x00")
     status = await pod.call("SandboxStatus", verbose=True)
     assert (status.state, status.created_at) == ("SANDBOX_READY", started.created_at)
     assert str(pod.bundle.path) in status.info["bundle"]

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.integration.containerd_shim.conftest import SHIM, World, settle
+from tests.integration.containerd_shim.conftest import SHIM, World, runc_options, settle
 
 from wire import typeurl
 from wire.errors import (
@@ -18,12 +18,12 @@ from wire.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
-    NotImplementedYet,
 )
 from wire.gen.containerd.cgroups.v1 import metrics_pb2 as metrics_v1
 from wire.gen.containerd.cgroups.v2 import metrics_pb2 as metrics_v2
 from wire.gen.containerd.types.introspection_pb2 import RuntimeInfo
 from wire.gen.containerd.types.runc.options import oci_pb2
+from wire.gen.containerd.types.runtimeoptions.v1 import api_pb2
 from wire.gen.containerd.types.task import task_pb2
 from wire.gen.shim.bootstrap.v1 import bootstrap_pb2
 from wire.gen.shim.task.v2 import shim_pb2
@@ -115,8 +115,6 @@ async def test_what_is_refused(world: World) -> None:
         await box.exec("../../escape", "true")
     with pytest.raises(NotFound):
         await box.call("State", exec_id="nobody")
-    with pytest.raises(NotImplementedYet):
-        await box.call("Checkpoint", path="/tmp/x")
     # A client may resize what has no terminal, as with containerd's own shims.
     await box.call("ResizePty", width=10, height=10)
     await box.exec("once", "true")
@@ -328,3 +326,40 @@ async def test_a_shim_that_nobody_wants_is_gone(
 
 
 BIN_PYTHON = SHIM.parent.parent / "venv/bin/python"
+
+
+async def test_the_shim_enters_the_cgroup_that_options_name(world: World) -> None:
+    roots = [path for path in Path("/sys/fs/cgroup").iterdir() if (path / "cgroup.procs").exists()]
+    root = next((path for path in roots if path.name == "pids"), Path("/sys/fs/cgroup"))
+    name = f"dockyard-shim-tests-{os.getpid()}"
+    box = world.bundle()
+    await box.connect(box.start())
+    missing = runc_options(shim_cgroup=f"/{name}")
+    with pytest.raises(FailedPrecondition, match=f"failed to load cgroup /{name}"):
+        await box.call("Create", bundle=str(box.path), options=missing)
+    (root / name).mkdir()
+    try:
+        await box.call("Create", bundle=str(box.path), options=missing)
+        inside = {int(word) for word in (root / name / "cgroup.procs").read_text().split()}
+        # Both of its processes, and not the container.
+        state = await box.call("State")
+        assert box.shim_pid in inside
+        assert (await box.call("Connect")).shim_pid in inside
+        assert state.pid not in inside
+        await box.end()
+        await settle(lambda: not Path(f"/proc/{box.shim_pid}").exists())
+    finally:
+        await settle(lambda: not (root / name / "cgroup.procs").read_text())
+        (root / name).rmdir()
+
+
+async def test_options_that_nobody_would_read_are_refused(world: World) -> None:
+    box = world.bundle()
+    await box.connect(box.start())
+    for fields in ({"config_path": "/etc/x.toml"}, {"config_body": b"x = 1"}):
+        options = typeurl.pack(api_pb2.Options(type_url="x", **fields))
+        with pytest.raises(InvalidArgument, match=next(iter(fields))):
+            await box.call("Create", bundle=str(box.path), options=options)
+    options = typeurl.pack(api_pb2.Options(type_url="containerd.runc.v1.Options"))
+    assert (await box.call("Create", bundle=str(box.path), options=options)).pid > 0
+    await box.call("Delete")

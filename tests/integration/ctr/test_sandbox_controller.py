@@ -333,7 +333,8 @@ def test_clients_of_1_7_name_neither_controller_nor_sandbox(pods: Pods) -> None:
     pods.made.append("old")
     pods.controller.Create(pb.ControllerCreateRequest(sandbox_id="old"), metadata=HERE)
     started = pods.controller.Start(pb.ControllerStartRequest(sandbox_id="old"), metadata=HERE)
-    assert Path(f"/proc/{started.pid}/cmdline").read_bytes() == b"sleep\x001000\x00"
+    command = Path(f"/proc/{started.pid}/cmdline")
+    wait_until(lambda: command.read_bytes() == b"sleep\x001000\x00")
 
 
 def test_what_is_refused(pods: Pods) -> None:

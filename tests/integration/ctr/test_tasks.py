@@ -264,10 +264,3 @@ def test_runc_options_choose_the_binary(without_runc_shim: Containerd) -> None:
         pytest.skip("needs Debian's runc")
     out = without_runc_shim.ctr(*words, runc, IMAGE, "foreign", "echo", "by runc")
     assert out == "by runc"
-
-
-def test_checkpoint_is_refused_by_name(containerd: Containerd) -> None:
-    _run(containerd, OURS, "-d", IMAGE, "frozen", "sleep", "1000")
-    error = containerd.fails("tasks", "checkpoint", "frozen")
-    assert "checkpoint" in error.lower()
-    assert _status(containerd, "frozen") == "RUNNING"

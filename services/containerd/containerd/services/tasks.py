@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from google.protobuf import any_pb2
 from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError, Message
 
 from containerd.filters.match import Filter
 from containerd.mounts.manager import MountManager
+from containerd.services.checkpoints import Checkpoints
 from containerd.services.records import Records
 from containerd.tasks.manager import TaskManager
 from containerd.tasks.sandboxes import SandboxManager
 from containerd.tasks.shim_process import Shim
+from wire import typeurl
 from wire.errors import AlreadyExists, EngineError, InvalidArgument, NotFound, NotImplementedYet
 from wire.gen.containerd.services.containers.v1 import containers_pb2
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2 as pb
-from wire.gen.containerd.types import metrics_pb2, mount_pb2
+from wire.gen.containerd.types import descriptor_pb2, metrics_pb2, mount_pb2
+from wire.gen.containerd.types.runc.options import oci_pb2
 from wire.gen.shim.task.v2 import shim_pb2 as shim
 
 logger = logging.getLogger(__name__)
@@ -34,17 +42,17 @@ class TasksService:
         sandboxes: SandboxManager,
         sandbox_records: Records,
         mounts: MountManager,
+        checkpoints: Checkpoints,
     ) -> None:
         self._manager = manager
         self._containers = containers
         self._sandboxes = sandboxes
         self._sandbox_records = sandbox_records
         self._mounts = mounts
+        self._checkpoints = checkpoints
 
     async def create(self, request: pb.CreateTaskRequest, _context: Any) -> pb.CreateTaskResponse:
         """Create a task of a container."""
-        if request.HasField("checkpoint"):
-            raise NotImplementedYet("restoring from a checkpoint is not implemented")
         container = containers_pb2.Container.FromString(
             await self._containers.get(request.container_id)
         )
@@ -59,13 +67,23 @@ class TasksService:
         )
         if options.type_url:
             create.options.CopyFrom(options)
-        pid = await self._manager.create(
-            container_id=container.id,
-            runtime=request.runtime_path or container.runtime.name,
-            spec=container.spec.value,
-            request=create,
-            shim=await self._host(container.sandbox, request),
-        )
+        given = _runc_options(options)
+        create.checkpoint = given.criu_image_path
+        prepare = None
+        if request.HasField("checkpoint") and not create.checkpoint:
+            prepare = partial(self._unpack, request.checkpoint, create)
+        try:
+            pid = await self._manager.create(
+                container_id=container.id,
+                runtime=request.runtime_path or container.runtime.name,
+                spec=container.spec.value,
+                request=create,
+                shim=await self._host(container.sandbox, request, given),
+                prepare=prepare,
+            )
+        except EngineError:
+            await self._unmount(container.id)
+            raise
         return pb.CreateTaskResponse(container_id=container.id, pid=pid)
 
     async def _rootfs(
@@ -84,9 +102,26 @@ class TasksService:
             return mounts
         return info.system
 
-    async def _host(self, sandbox: str, request: pb.CreateTaskRequest) -> Shim | None:
+    async def _unmount(self, container_id: str) -> None:
+        if self._mounts.active(container_id):
+            await self._mounts.deactivate(container_id)
+
+    async def _unpack(
+        self, images: descriptor_pb2.Descriptor, create: shim.CreateTaskRequest, bundle: str
+    ) -> None:
+        """Put the images of a checkpoint into the bundle, which they go with."""
+        if "RestoreFromPath" in images.annotations:
+            raise NotImplementedYet("restoring from a path (RestoreFromPath) is not implemented")
+        create.checkpoint = f"{bundle}/checkpoint"
+        await self._checkpoints.fetch(images, create.checkpoint)
+
+    async def _host(
+        self, sandbox: str, request: pb.CreateTaskRequest, given: oci_pb2.Options
+    ) -> Shim | None:
         """The shim that runs already and is to have the task: that of the container's sandbox, or one that is named."""
-        address, version = request.task_api_address, request.task_api_version
+        # Clients of before containerd 2.3 name it in the runtime's options.
+        address = request.task_api_address or given.task_api_address
+        version = request.task_api_version or given.task_api_version
         if not sandbox:
             if address:
                 raise InvalidArgument(
@@ -121,14 +156,16 @@ class TasksService:
             shim.StartRequest(id=task.container_id, exec_id=request.exec_id),
             shim.StartResponse,
         )
+        if not request.exec_id and not task.pid:
+            # Brought back from a checkpoint: there was no process before.
+            task.load()
         return pb.StartResponse(pid=response.pid)
 
     async def delete(self, request: pb.DeleteTaskRequest, _context: Any) -> pb.DeleteResponse:
         """Delete a stopped task."""
         task = await self._manager.find(request.container_id)
         response = await self._manager.delete(task)
-        if self._mounts.active(task.container_id):
-            await self._mounts.deactivate(task.container_id)
+        await self._unmount(task.container_id)
         return _deleted(request.container_id, response)
 
     async def delete_process(
@@ -224,9 +261,29 @@ class TasksService:
         response = await self._manager.pids(task)
         return pb.ListPidsResponse(processes=response.processes)
 
-    async def checkpoint(self, _request: pb.CheckpointTaskRequest, _context: Any) -> Empty:
-        """Not served: no runtime of ours can checkpoint."""
-        raise NotImplementedYet("checkpoint of a task is not implemented: not implemented")
+    async def checkpoint(
+        self, request: pb.CheckpointTaskRequest, _context: Any
+    ) -> pb.CheckpointTaskResponse:
+        """Save the container's processes: where the options say, else as content."""
+        container = containers_pb2.Container.FromString(
+            await self._containers.get(request.container_id)
+        )
+        if request.parent_checkpoint:
+            raise NotImplementedYet("checkpoint on top of another one is not implemented")
+        task = await self._manager.find(request.container_id)
+        save = shim.CheckpointTaskRequest(id=task.container_id, options=request.options)
+        save.path = _checkpoint_options(request.options).image_path
+        if save.path:
+            await task.call("Checkpoint", save, Empty)
+            return pb.CheckpointTaskResponse()
+        # In the bundle, which goes with the task: whatever dies in between leaves nothing.
+        save.path = f"{task.bundle}/checkpoint-{os.urandom(8).hex()}"
+        try:
+            await task.call("Checkpoint", save, Empty)
+            found = await self._checkpoints.store(save.path, container.spec)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, save.path, ignore_errors=True)
+        return pb.CheckpointTaskResponse(descriptors=found)
 
     async def update(self, request: pb.UpdateTaskRequest, _context: Any) -> Empty:
         """Change limits."""
@@ -267,6 +324,28 @@ class TasksService:
 
 def _field(container_id: str, path: tuple[str, ...]) -> str | None:
     return container_id if path == ("id",) else None
+
+
+def _runc_options(packed: any_pb2.Any) -> oci_pb2.Options:
+    """What runc's options say to us; none for the options of another runtime, which are its shim's matter."""
+    found = oci_pb2.Options()
+    if typeurl.name(packed) == found.DESCRIPTOR.full_name:
+        _parse(packed, found)
+    return found
+
+
+def _checkpoint_options(packed: any_pb2.Any) -> oci_pb2.CheckpointOptions:
+    found = oci_pb2.CheckpointOptions()
+    if typeurl.name(packed) == found.DESCRIPTOR.full_name:
+        _parse(packed, found)
+    return found
+
+
+def _parse(packed: any_pb2.Any, into: Message) -> None:
+    try:
+        into.ParseFromString(packed.value)
+    except DecodeError as error:
+        raise InvalidArgument(f"{typeurl.name(packed)} is malformed: {error}") from error
 
 
 def _deleted(name: str, response: shim.DeleteResponse) -> pb.DeleteResponse:

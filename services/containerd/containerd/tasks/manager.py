@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from containerd.events.exchange import Exchange
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 _PATIENCE: Final = 5.0
 _BREATH: Final = 0.5
 _Result = TypeVar("_Result")
+Prepare = Callable[[str], Awaitable[None]]
 
 
 class TaskManager:
@@ -69,10 +70,12 @@ class TaskManager:
         spec: bytes,
         request: shim_pb2.CreateTaskRequest,
         shim: Shim | None = None,
+        prepare: Prepare | None = None,
     ) -> int:
         """Make a bundle, start a shim and create the container in it; the pid. Leaves nothing after a failure.
 
-        With ``shim``, that of the container's sandbox, none is started.
+        With ``shim``, that of the container's sandbox, none is started. ``prepare`` puts into the bundle what else must
+        be there.
         """
         namespace = namespaces.current()
         key = (namespace, container_id)
@@ -81,7 +84,9 @@ class TaskManager:
         self._creating[key] = asyncio.get_running_loop().create_future()
         # A caller that dies must not tear a creation in two: it is finished, and found by whoever asks next.
         return await self._undisturbed(
-            self._create(key, runtime=runtime, spec=spec, request=request, shim=shim)
+            self._create(
+                key, runtime=runtime, spec=spec, request=request, shim=shim, prepare=prepare
+            )
         )
 
     async def _create(
@@ -92,11 +97,14 @@ class TaskManager:
         spec: bytes,
         request: shim_pb2.CreateTaskRequest,
         shim: Shim | None,
+        prepare: Prepare | None,
     ) -> int:
         namespace, container_id = key
         task = Task(namespace, container_id, os.path.join(self._root, namespace, container_id))
         try:
             self._make_bundle(task.bundle, spec)
+            if prepare is not None:
+                await prepare(task.bundle)
             options = request.options.SerializeToString() if request.HasField("options") else b""
             if shim is None:
                 start = self._starter.start
