@@ -108,12 +108,36 @@ test-ctr2: bin test-deps $(TOOLS)/usr/bin/ctr2 ## The ctr of containerd 2 agains
 test-containerd2: bin test-deps $(TOOLS)/usr/bin/containerd2 ## Our dockerd on containerd 2; needs root and a Go compiler
 	$(VENV)/bin/pytest -v tests/swap/test_containerd.py
 
+test-cli-original: bench-deps setup ## The table of docker commands on Debian's real Docker, to see that it tells the truth; needs root
+	DOCKYARD_TRY=original $(VENV)/bin/pytest -q tests/e2e/cli
+
+test-compose-v2: bin test-deps $(TOOLS)/usr/bin/compose2 ## Compose v2 against our dockerd; needs root, a Go compiler
+	$(VENV)/bin/pytest -v tests/clients/test_compose_v2.py
+
+# The archive's own checksum.
+DOCKERODE := dockerode@5.0.1
+DOCKERODE_SUM := sha512-avsq/xk4YPIrn0CgleX5bjT9Y8IT1p9PxrNQ++RBQ2WEyFfHCTDsT9kmyxz+H/axnjAwg8wJWEIuPGOUuNupiA==
+
+test-dockerode: bin test-deps build/node/$(DOCKERODE) ## Node's dockerode against our dockerd; needs root
+	$(VENV)/bin/pytest -v tests/clients/test_dockerode.py
+
+build/node/$(DOCKERODE):
+	@command -v npm >/dev/null || { $(APT_UPDATE) && $(APT_INSTALL) nodejs npm; }
+	@mkdir -p build/node && cd build/node && echo '{"private": true}' > package.json && \
+	npm install --silent --no-audit --no-fund --ignore-scripts $(DOCKERODE) && \
+	grep -qF '"$(DOCKERODE_SUM)"' package-lock.json || { echo 'dockerode has another checksum'; exit 1; }
+	@touch $@
+
+test-databases: bin test-deps ## testcontainers with Postgres and Redis from Debian's packages; needs root
+	$(VENV)/bin/pytest -v tests/clients/test_databases.py
+
 # Programs that no Debian package has, or none that is new enough: module, version, the module's own checksum, package in it.
 MODULE_nerdctl := github.com/containerd/nerdctl/v2 v2.0.3 h1:hdbDSsFHFNehQEbUortBTXpYUOY13bQmLAvtNHBthc8= ./cmd/nerdctl
 MODULE_ctr2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk= ./cmd/ctr
+MODULE_compose2 := github.com/docker/compose/v2 v2.40.3 h1:XeYkQu1svDtyfZPv5nTwFryQ25ZJMkIlc4pz9HalMPI= ./cmd
 MODULE_containerd2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk= ./cmd/containerd
 
-$(TOOLS)/usr/bin/nerdctl $(TOOLS)/usr/bin/ctr2 $(TOOLS)/usr/bin/containerd2: $(TOOLS)/usr/bin/%:
+$(foreach program,nerdctl ctr2 compose2 containerd2,$(TOOLS)/usr/bin/$(program)): $(TOOLS)/usr/bin/%:
 	@command -v go >/dev/null || { echo 'a Go compiler is needed to build $*'; exit 1; }
 	@set -- $(MODULE_$*) && found=$$(GONOSUMDB='*' go mod download -json "$$1@$$2") && \
 	field() { printf '%s\n' "$$found" | sed -n "s/.*\"$$1\": \"\(.*\)\".*/\1/p"; }; \
