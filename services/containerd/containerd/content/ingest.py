@@ -109,9 +109,11 @@ class Upload:
             if expected and expected != self.shared:
                 raise FailedPrecondition(f'"{self.ref}" unexpected digest: failed precondition')
             return self.shared
-        if expected and self._writer.digest_like(expected) != expected:
+        # One that is malformed is another one, as for the original.
+        like = expected if digests.is_valid(expected) else self._writer.digest
+        if expected and self._writer.digest_like(like) != expected:
             raise FailedPrecondition(
-                f"unexpected commit digest {self._writer.digest_like(expected)}, expected {expected}:"
+                f"unexpected commit digest {self._writer.digest_like(like)}, expected {expected}:"
                 " failed precondition"
             )
         try:
@@ -194,8 +196,6 @@ class Ingests:
     ) -> tuple[str, int]:
         """The upload becomes a blob; its digest and size. Raises AlreadyExists, FailedPrecondition, NotFound."""
         validate_labels(labels)
-        if expected:
-            digests.parse(expected)
         with self._store.pinned() as pins:
             found = await asyncio.to_thread(upload.publish, pins, size, expected)
             path = self._store.path(found)

@@ -124,10 +124,10 @@ class LeaseStore:
 
     async def add(self, lease_id: str, resource: Resource) -> None:
         """Hold a resource, which need not exist yet; raises NotFound, InvalidArgument, NotImplementedYet."""
-        _check(resource)
 
         def insert(connection: sqlite3.Connection, namespace: str) -> None:
             _require(connection, namespace, lease_id)
+            _check(resource)
             connection.execute(
                 "INSERT OR IGNORE INTO lease_resources VALUES (?, ?, ?, ?)",
                 (namespace, lease_id, resource.kind, resource.name),
@@ -137,10 +137,10 @@ class LeaseStore:
 
     async def remove(self, lease_id: str, resource: Resource) -> None:
         """Let a resource go; raises as ``add``."""
-        _check(resource)
 
         def delete(connection: sqlite3.Connection, namespace: str) -> None:
             _require(connection, namespace, lease_id)
+            _check(resource)
             connection.execute(
                 "DELETE FROM lease_resources WHERE namespace = ? AND lease = ? AND type = ? AND id = ?",
                 (namespace, lease_id, resource.kind, resource.name),

@@ -172,7 +172,9 @@ class ContentService:
 
     async def _refuse_known(self, upload: Upload, expected: str) -> None:
         """An upload of what is here already ends at once, and leaves nothing."""
-        _check(expected)
+        if not digests.is_valid(expected):
+            # Not known in any case; a commit compares it.
+            return
         try:
             await self._store.info(expected)
         except NotFound:
