@@ -228,3 +228,13 @@ conformance: deps setup runtime-build ## crun's and runc's own tests, from Debia
 	echo '#include <seccomp.h>' | cc -xc -fsyntax-only - 2>/dev/null || missing+=(libseccomp-dev); \
 	if [ $${#missing[@]} -gt 0 ]; then $(APT_UPDATE) && $(APT_INSTALL) "$${missing[@]}"; fi
 	$(PY) -m tests.runtime.conformance
+
+# Pinned here: nothing else needs it.
+SCHEMATHESIS := schemathesis==4.32.5
+
+build/fuzz/bin/schemathesis:
+	$(PYTHON) -m venv build/fuzz
+	build/fuzz/bin/pip install -q '$(SCHEMATHESIS)'
+
+fuzz-api: test-deps bin build/fuzz/bin/schemathesis ## schemathesis on our own OpenAPI document for five minutes (FOR=seconds, SEED=n); needs root
+	$(PY) -m tests.fuzz.api build/fuzz/bin/schemathesis --seconds $(or $(FOR),300) $(if $(SEED),--seed "$(SEED)")

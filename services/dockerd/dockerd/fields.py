@@ -24,11 +24,13 @@ def check_fields(struct: str, fields: Mapping[str, str], document: dict[str, Any
     Raises InvalidArgument, in the words of Go's decoder, for a field that is not of the kind that the table says.
 
     Kinds are ``string``, ``bool``, ``int``, ``object``, ``command`` (a string or a list), ``list of strings``, ``map of
-    strings`` and so on. Null means absent everywhere.
+    strings`` and so on. Null means absent everywhere; in a map of strings it becomes the empty string, as in Go.
     """
     _fold(fields, document)
     for name, value in document.items():
         kind = fields.get(name)
+        if kind == "map of strings" and isinstance(value, dict):
+            value.update({key: "" for key, each in value.items() if each is None})
         if kind is not None and value is not None and not _is(kind, value):
             given = _NAMES.get(type(value), "value")
             raise InvalidArgument(
