@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 _NOT_BUILT = (
     "/build", "/build/cancel", "/session", "/grpc",
-    "/containers/{reference}/attach/ws",
 )  # fmt: skip
 
 _ROUTES = (

@@ -21,6 +21,7 @@ from dockerd import app, listeners, pidfile
 from dockerd.api.deps import Services
 from dockerd.api.server import Server
 from dockerd.api.underway import UnderWay
+from dockerd.api.websocket.tunnels import Tunnels
 from dockerd.authorization.chain import Authorization
 from dockerd.config import Config, LiveConfig
 from dockerd.configuration.command_line import CommandLine
@@ -387,6 +388,8 @@ def _assemble(
     for owner in (volume_use, supervisor, health, execs, remover, stopper, waits):
         stack.push_async_callback(owner.close)
     lister = Lister(store, networks, images, rootfs)
+    websockets = Tunnels()
+    stack.push_async_callback(websockets.close)
     services = Services(
         containers=store,
         creator=Creator(
@@ -412,6 +415,7 @@ def _assemble(
         logs=LogReader(store),
         stats=StatsReader(store),
         attacher=attacher,
+        websockets=websockets,
         archiver=Archiver(store, Filesystems(rootfs, volume_use), announcer, scratch),
         committer=ContainerCommitter(
             store, tasks, images, Committer(containerd, images), announcer

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from dockerd.api.websocket.tunnels import Tunnels
 from dockerd.containers.archive import Archiver
 from dockerd.containers.attach import Attacher
 from dockerd.containers.changes import Differ
@@ -71,6 +72,7 @@ class Services:
     logs: LogReader
     stats: StatsReader
     attacher: Attacher
+    websockets: Tunnels
     archiver: Archiver
     committer: ContainerCommitter
     differ: Differ
@@ -125,6 +127,7 @@ Archive = Annotated[Archiver, _service("archiver")]
 Diff = Annotated[Differ, _service("differ")]
 Stats = Annotated[StatsReader, _service("stats")]
 Attach = Annotated[Attacher, _service("attacher")]
+WebSockets = Annotated[Tunnels, _service("websockets")]
 PendingWaits = Annotated[Waits, _service("waits")]
 Execs = Annotated[ExecService, _service("execs")]
 ImageList = Annotated[ImageLister, _service("image_lister")]

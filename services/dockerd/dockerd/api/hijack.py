@@ -23,7 +23,8 @@ PEER: Final = "dockyard.peer"
 _UPGRADE: Final = re.compile(rb"(?im)^upgrade:")
 _LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
 _STREAMED: Final = re.compile(
-    rb"POST (?:/v[0-9.]+)?/(?:containers/[^/ ]+/(?:attach|wait)|exec/[^/ ]+/start)[? ]"
+    rb"(?:POST (?:/v[0-9.]+)?/(?:containers/[^/ ]+/(?:attach|wait)|exec/[^/ ]+/start)"
+    rb"|GET (?:/v[0-9.]+)?/containers/[^/ ]+/attach/ws)[? ]"
 )
 _LARGEST_HEAD: Final = 1 << 20
 _LINGER: Final = 0.5

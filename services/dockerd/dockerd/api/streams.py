@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from dockerd.api.hijack import EXTENSION, Take
+from dockerd.api.websocket import handshake
 
 RAW: Final = "application/vnd.docker.raw-stream"
 MULTIPLEXED: Final = "application/vnd.docker.multiplexed-stream"
@@ -18,6 +19,7 @@ URI: Final = "dockyard.uri"
 HEADERS: Final = "dockyard.headers"
 """In a request's scope: the headers that every answer of the daemon has."""
 _FRAMED_TYPE_SINCE: Final = (1, 42)
+_BINARY_SINCE: Final = (1, 28)
 
 
 class Taken(Response):
@@ -55,6 +57,21 @@ def upgrade(request: Request, *, framed: bool) -> tuple[int, str]:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW}\r\n{_daemon(request)}\r\n"
     descriptor, early = _take(request)(head.encode())
     return descriptor, base64.b64encode(early).decode()
+
+
+def upgrade_websocket(request: Request) -> tuple[int, bytes]:
+    """Answer the opening handshake of a WebSocket and take the connection: its descriptor, and early bytes.
+
+    Raises InvalidArgument for a request that is none, PermissionDenied for one of a foreign page.
+    """
+    head = handshake.head(handshake.accept(request.headers))
+    return _take(request)(f"{head}{_daemon(request)}\r\n".encode())
+
+
+def binary_messages(request: Request) -> bool:
+    """Whether this client is told of bytes; older ones were told of text."""
+    version = cast("tuple[int, int]", request.scope.get("api_version", _BINARY_SINCE))
+    return version >= _BINARY_SINCE
 
 
 def begin_wait(request: Request) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -21,6 +22,7 @@ from dockerd.api.deps import (
     Restart,
     Start,
     Stop,
+    WebSockets,
 )
 from dockerd.containers import handover
 from dockerd.containers.logs import LogRequest
@@ -30,6 +32,9 @@ from wire.errors import EngineError
 from wire.status import error_for
 
 router = APIRouter()
+_STREAMS: Final = ("stdin", "stdout", "stderr")
+_STREAMS_CHOSEN_SINCE: Final = (1, 42)
+"""Before, a WebSocket had all three streams."""
 
 
 @router.post("/containers/{reference}/start")
@@ -101,13 +106,12 @@ async def attach(reference: str, request: Request, attacher: Attach, reader: Log
     """The client's connection goes to the shim."""
     container = attacher.attachable(reference)
     framed = not container.terminal
-    wanted = {
-        name: params.boolean(request, name)
-        for name in ("stdin", "stdout", "stderr", "logs", "stream")
-    }
+    wanted = _wanted(request)
     keys = handover.detach_keys(params.text(request, "detachKeys"))
     if not wanted["stream"]:
-        return await _replay(container, request, reader, wanted)
+        records = _records(container, reader, wanted)
+        descriptor, _ = streams.upgrade(request, framed=framed)
+        return await _replay(records, descriptor, framed=framed)
     descriptor, early = streams.upgrade(request, framed=framed)
     message = handover.request(
         exec_id="", multiplexed=framed, detach_keys=keys, early=early, **wanted
@@ -116,16 +120,44 @@ async def attach(reference: str, request: Request, attacher: Attach, reader: Log
     return streams.Taken()
 
 
-async def _replay(
-    container: Container, request: Request, reader: Logs, wanted: dict[str, bool]
+@router.get("/containers/{reference}/attach/ws")
+async def attach_by_websocket(
+    reference: str, request: Request, attacher: Attach, reader: Logs, websockets: WebSockets
 ) -> Response:
-    """An attach without a stream: the logs so far, if they are wanted, and the end."""
-    records = _no_records()
+    """The client's messages go to the shim and back, in no framing but that of the WebSocket."""
+    container = attacher.attachable(reference)
+    wanted = _wanted(request)
+    if request.scope["api_version"] < _STREAMS_CHOSEN_SINCE:
+        wanted |= dict.fromkeys(_STREAMS, True)
+    keys = handover.detach_keys(params.text(request, "detachKeys"))
+    records = None if wanted["stream"] else _records(container, reader, wanted)
+    client, early = streams.upgrade_websocket(request)
+    descriptor = websockets.begin(client, early, binary=streams.binary_messages(request))
+    if records is not None:
+        return await _replay(records, descriptor, framed=False)
+    message = handover.request(exec_id="", multiplexed=False, detach_keys=keys, early="", **wanted)
+    await attacher.attach(container, message, descriptor)
+    return streams.Taken()
+
+
+def _wanted(request: Request) -> dict[str, bool]:
+    return {name: params.boolean(request, name) for name in (*_STREAMS, "logs", "stream")}
+
+
+def _records(
+    container: Container, reader: Logs, wanted: dict[str, bool]
+) -> AsyncIterator[tuple[str, bytes]]:
+    """The logs so far, if they are wanted; raises what reading them raises."""
     named = frozenset(name for name in ("stdout", "stderr") if wanted[name])
-    if wanted["logs"] and named:
-        _, records = reader.open(container.container_id, LogRequest(streams=named))
-    framed = not container.terminal
-    descriptor, _ = streams.upgrade(request, framed=framed)
+    if not wanted["logs"] or not named:
+        return _no_records()
+    return reader.open(container.container_id, LogRequest(streams=named))[1]
+
+
+async def _replay(
+    records: AsyncIterator[tuple[str, bytes]], descriptor: int, *, framed: bool
+) -> Response:
+    """An attach without a stream: what there is already, and the end."""
     with socket.socket(fileno=descriptor) as client, contextlib.suppress(OSError):
         client.setblocking(False)
         async for stream, text in records:
