@@ -73,6 +73,15 @@ def test_project_comes_up_scales_and_goes(stack: Stack, compose: Compose) -> Non
     compose("up", "-d", "--scale", "worker=3")
     wait_until(lambda: compose("logs", "worker").count("tick") == 3)
     assert "web_1" in compose("up", "-d", "--scale", "worker=3")
+    before = compose("ps", "-q", "web")
+    compose("restart", "-t", "0", "web")
+    assert compose("ps", "-q", "web") == before
+    wait_until(lambda: compose("logs", "web").count("started") == 2)
+    assert "Up (healthy)" in compose("ps", "db")
+    assert "sleep 99" in compose("top", "worker")
+    assert "once" in compose("run", "--rm", "--no-deps", "-T", "worker", "echo", "once")
+    compose("stop", "-t", "0", "worker")
+    assert "Exit 137" in compose("ps", "worker")
     compose("down", "-v")
     assert stack.docker("ps", "-aq") == ""
     assert stack.docker("network", "ls", "-q", "--filter", "type=custom") == ""
