@@ -2,7 +2,7 @@
 
 `python -m tests.docker_py [--release 6.1.3|5.0.3] [--engine ours|theirs] [--only WORD]`; the folder is `DOCKER_PY_DIR`,
 which keeps the sources and Docker's results for the next run, or a new one. Needs root. Exits 1 if a case fails that Docker
-passes.
+passes and that no reason is recorded for.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from tests.bench.engines import DebianDocker, Dockyard, Engine, missing_programs
 from tests.bench.surroundings import run_inside
@@ -23,6 +24,13 @@ from tests.docker_py import cases, images, sources
 from tests.support.registry import running_registry
 
 _ENGINES: dict[str, type[Engine]] = {"theirs": DebianDocker, "ours": Dockyard}
+
+# Where ours ends otherwise than Docker 20.10, and shall.
+_REASONS: Final = {
+    "api_network_test.TestNetworks.test_create_check_duplicate": (
+        "Docker refuses a second network of a name since version 25, whatever API version asks for it"
+    ),
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -104,8 +112,11 @@ def _compare(found: dict[str, dict[str, cases.Case]]) -> int:
         }
         if set(outcomes.values()) <= {"passed"} or set(outcomes.values()) == {"skipped"}:
             continue
-        worse += outcomes.get("theirs") == "passed" != outcomes.get("ours", "passed")
+        reason = _REASONS.get(case)
+        worse += outcomes.get("theirs") == "passed" != outcomes.get("ours", "passed") and not reason
         print(f"  {case}: {', '.join(f'{name} {outcome}' for name, outcome in outcomes.items())}")
+        if reason:
+            print(f"      {reason}")
         for name, result in results.items():
             if result and result.reason:
                 print(f"      {name}: {result.reason}")
