@@ -251,3 +251,31 @@ def test_graph_driver_has_its_directories(stack: Stack) -> None:
     for key in ("LowerDir", "MergedDir", "UpperDir", "WorkDir"):
         for directory in data["Data"][key].split(":"):
             assert Path(directory).is_dir(), key
+
+
+def test_images_that_others_are_made_of(stack: Stack) -> None:
+    first = stack.docker("commit", stack.docker("create", "busybox", "one"))
+    stack.docker("commit", stack.docker("create", first, "two"), "grown:1")
+    stack.remove_all()
+    try:
+        listed = stack.docker("images", "-q", "--no-trunc").split()
+        assert first not in listed
+        assert first in stack.docker("images", "-aq", "--no-trunc").split()
+        assert "image has dependent child images" in stack.fails("rmi", first)
+        out = stack.docker("rmi", "grown:1")
+        # The one without a name goes with it, busybox has one.
+        assert f"Deleted: {first}" in out
+        assert stack.docker("images", "-q", "busybox")
+    finally:
+        stack.call("rmi", "grown:1", first)
+
+
+def test_progress_is_told_in_words_too(stack: Stack, registry: Registry) -> None:
+    name = registry.push(docker_archive("x:1", [layer({"big": bytes(3_000_000)})]), "worded:1")
+    status, text = stack.request("POST", f"/images/create?fromImage={name}")
+    assert status == 200
+    entries = [json.loads(each) for each in text.splitlines()]
+    told = [each for each in entries if each.get("progressDetail", {}).get("total")]
+    assert told
+    assert all(each["progress"].startswith("[") and "B/" in each["progress"] for each in told)
+    stack.docker("rmi", name)

@@ -248,3 +248,18 @@ def test_exec_as_nobody_known_says_why(stack: Stack) -> None:
     done = stack.call("exec", "-u", "nope", name, "id")
     assert done.code == 126
     assert done.out.strip() == "unable to find user nope: no matching entries in passwd file"
+
+
+def test_what_the_cli_does_not_ask_for(stack: Stack) -> None:
+    """Fields of a create request that the command line has no option for."""
+    command = ["sh", "-c", "stty size; ls /sys/class/net"]
+    body = {"Image": "busybox", "cmd": command, "TTY": True, "NetworkDisabled": True}
+    status, answer = stack.request(
+        "POST", "/containers/create", {**body, "HostConfig": {"consolesize": [11, 77]}}
+    )
+    assert status == 201, answer
+    stack.docker("start", answer["Id"])
+    stack.docker("wait", answer["Id"])
+    assert stack.docker("logs", answer["Id"]).split() == ["11", "77", "lo"]
+    status, refused = stack.request("POST", f"/containers/{answer['Id']}/start?checkpoint=one")
+    assert (status, refused["message"]) == (400, "checkpoint is not supported")

@@ -35,6 +35,10 @@ class Filters:
         """The alternatives of a key."""
         return self._values.get(key, ())
 
+    def and_also(self, key: str, value: str) -> Filters:
+        """These, with one more value."""
+        return Filters({**self._values, key: [*self.get(key), value]})
+
     def check(self, known: frozenset[str]) -> None:
         """Raises InvalidFilter for a key that is not known."""
         for key in self._values:

@@ -12,11 +12,38 @@ from dockerd.api.streams import WhileReading
 from wire.errors import EngineError
 
 _TYPE: Final = "application/json"
+_BAR: Final = 50
+_STEP: Final = 1000.0
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def line(document: Mapping[str, Any]) -> bytes:
-    """One object."""
-    return json.dumps(document).encode() + b"\r\n"
+    """One object; progress is told in words, too, for clients that only print it."""
+    bar = _bar(document.get("progressDetail") or {})
+    told = {**document, "progress": bar} if bar else document
+    return json.dumps(told).encode() + b"\r\n"
+
+
+def _bar(detail: Mapping[str, Any]) -> str:
+    current, total = detail.get("current") or 0, detail.get("total") or 0
+    if current <= 0 and total <= 0:
+        return ""
+    if total <= 0:
+        return f"{human_size(current):>8}"
+    done = min(_BAR, int(current / total * 100) // 2)
+    numbers = f"{human_size(current):>8}"
+    if current <= total:
+        numbers += f"/{human_size(total)}"
+    return f"[{'=' * done}>{' ' * (_BAR - done)}] {numbers}"
+
+
+def human_size(size: float) -> str:
+    """As Docker writes bytes: four digits, and powers of 1000."""
+    unit = 0
+    while size >= _STEP and unit < len(_UNITS) - 1:
+        size /= _STEP
+        unit += 1
+    return f"{size:.4g}{_UNITS[unit]}"
 
 
 def _failure(error: EngineError) -> bytes:

@@ -17,6 +17,7 @@ _NOT_EXECUTABLE: Final = 126
 _COMMAND_NOT_FOUND_SINCE: Final = (1, 42)
 _STATUS_IN_REMOVAL_SINCE: Final = (1, 44)
 _NO_CONTAINER_IN_IMAGE_SINCE: Final = (1, 44)
+_NO_PATTERN_SINCE: Final = (1, 41)
 _MANIFESTS_SINCE: Final = (1, 47)
 _DESCRIPTOR_SINCE: Final = (1, 48)
 
@@ -61,6 +62,11 @@ def removal_refused(error: RemovalOfRunning, version: Version) -> Conflict:
         f"You cannot remove a {error.status} container {error.container_id}. {before} the container before"
         " attempting removal or force remove"
     )
+
+
+def takes_pattern(version: Version) -> bool:
+    """Whether images are listed by a pattern beside the filters."""
+    return version < _NO_PATTERN_SINCE
 
 
 def shows_source(version: Version) -> bool:

@@ -25,6 +25,8 @@ def of(container: Container, store: ContainerStore) -> AttachRequest:
     host, config = container.host, container.config
     settings = endpoints(container)
     mode = primary(container)
+    if config.get("NetworkDisabled") and mode != "host" and not mode.startswith(joined.JOINED):
+        mode, settings = "none", {}
     first = endpoint(mode, settings.get(mode) or {})
     return AttachRequest(
         container_id=ContainerId(container.container_id),

@@ -104,6 +104,15 @@ class UsedByStopped(Conflict):
         )
 
 
+class HasChildren(Conflict):
+    """Removed by id while other images are made of it: force does not help."""
+
+    def __init__(self, short_id: str) -> None:
+        super().__init__(
+            f"conflict: unable to delete {short_id} (cannot be forced) - image has dependent child images"
+        )
+
+
 class NameUsed(Conflict):
     """The last name of an image that a container uses."""
 

@@ -32,11 +32,13 @@ class Lister:
         wanted: Filters,
         users: Mapping[str, Sequence[str]],
         *,
+        everything: bool = False,
         shared: bool = False,
         manifests: bool = False,
     ) -> list[dict[str, Any]]:
         """GET /images/json; ``users`` are the containers of images, by the images' ids.
 
+        Without ``everything`` images that only others are made of are left out.
         With ``shared`` the bytes that an image shares with others are told, with ``manifests`` its manifests.
         """
         wanted.check(_FILTERS)
@@ -45,11 +47,14 @@ class Lister:
         until = [_moment(each) for each in wanted.get("until")]
         images = await self._store.list()
         parents = await self._store.parents()
+        # What has no name, and is known only by what was made of it.
+        inner = set() if everything else {parents.get(each.image_id) for each in images}
         sharing = shared_sizes(images) if shared else {}
         found = []
         for image in images:
             if not (
                 _shown(image, wanted)
+                and (image.named or image.image_id not in inner)
                 and all(created_at(image) < each for each in (*before, *until))
                 and all(created_at(image) > each for each in since)
             ):

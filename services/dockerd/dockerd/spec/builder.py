@@ -69,6 +69,9 @@ def build(
             "devices": devices.of_host() if privileged else devices.requested(host),
         },
     }
+    size = host.get("ConsoleSize") or [0, 0]
+    if config.get("Tty") and any(size):
+        spec["process"]["consoleSize"] = {"height": size[0], "width": size[1]}
     if around.own_hostname:
         spec["hostname"] = around.hostname
         if config.get("Domainname"):

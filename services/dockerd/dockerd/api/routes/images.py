@@ -34,9 +34,14 @@ router = APIRouter()
 async def list_images(request: Request, lister: ImageList, containers: Containers) -> JSONResponse:
     """`docker images`."""
     manifests = params.boolean(request, "manifests")
+    wanted = params.filters(request)
+    pattern = params.text(request, "filter")
+    if pattern and versions.takes_pattern(params.version(request)):
+        wanted = wanted.and_also("reference", pattern)
     found = await lister.find(
-        params.filters(request),
+        wanted,
         containers.by_image(),
+        everything=params.boolean(request, "all"),
         shared=params.boolean(request, "shared-size"),
         manifests=manifests and versions.shows_manifests(params.version(request)),
     )
@@ -163,6 +168,9 @@ async def remove(
     """`docker rmi`."""
     _refuse(request, "platforms")
     answer = await remover.remove(
-        reference, containers.users_of_image, force=params.boolean(request, "force")
+        reference,
+        containers.users_of_image,
+        force=params.boolean(request, "force"),
+        parents=not params.boolean(request, "noprune"),
     )
     return JSONResponse(answer)

@@ -28,7 +28,7 @@ from dockerd.containers import handover
 from dockerd.containers.logs import LogRequest
 from dockerd.containers.model import Container
 from dockerd.containers.wait import condition_of
-from wire.errors import EngineError
+from wire.errors import EngineError, InvalidArgument
 from wire.status import error_for
 
 router = APIRouter()
@@ -38,8 +38,10 @@ _STREAMS_CHOSEN_SINCE: Final = (1, 42)
 
 
 @router.post("/containers/{reference}/start")
-async def start(reference: str, starter: Start) -> Response:
+async def start(reference: str, request: Request, starter: Start) -> Response:
     """`docker start`."""
+    if params.text(request, "checkpoint") or params.text(request, "checkpoint-dir"):
+        raise InvalidArgument("checkpoint is not supported")
     await starter.start(reference)
     return Response(status_code=204)
 

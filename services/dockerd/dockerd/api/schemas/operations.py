@@ -55,7 +55,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/containers/{reference}"): Operation(
         query={"force": "bool", "v": "bool", "link": "bool"}, answers=_CHANGE
     ),
-    ("POST", "/containers/{reference}/start"): Operation(query={"detachKeys": "string"}, answers={204: "", 304: ""}),
+    ("POST", "/containers/{reference}/start"): Operation(
+        query={"detachKeys": "string", "checkpoint": "string", "checkpoint-dir": "string"}, answers={204: "", 304: ""}
+    ),
     ("POST", "/containers/{reference}/stop"): Operation(query={"t": "int", "signal": "string"}, answers={204: "", 304: ""}),
     ("POST", "/containers/{reference}/restart"): Operation(query={"t": "int", "signal": "string"}, answers=_CHANGE),
     ("POST", "/containers/{reference}/kill"): Operation(query={"signal": "string"}, answers=_CHANGE),
@@ -98,7 +100,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/exec/{exec_id}/json"): Operation(answers={200: "Exec"}),
     # -- images
     ("GET", "/images/json"): Operation(
-        query={**_FILTERS, "shared-size": "bool", "manifests": "bool"},
+        query={**_FILTERS, "all": "bool", "filter": "string", "shared-size": "bool", "manifests": "bool"},
         answers={200: "[ImageSummary]"},
     ),
     ("POST", "/images/create"): Operation(
@@ -130,7 +132,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         query={"tag": "string", "platform": "string"}, headers=_AUTH, answers={200: "Progress"}, lines=True
     ),
     ("DELETE", "/images/{reference}"): Operation(
-        query={"force": "bool"}, answers={200: "[ImageDeleted]"}
+        query={"force": "bool", "noprune": "bool", "platforms": "string"}, answers={200: "[ImageDeleted]"}
     ),
     ("GET", "/distribution/{reference}/json"): Operation(headers=_AUTH, answers={200: "DistributionInspect"}),
     ("POST", "/auth"): Operation(body="object", answers={200: "AuthResponse", 204: ""}),
