@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -85,6 +86,28 @@ def test_the_log_in_text_and_with_steps(box: Box) -> None:
     assert "child process in init()" in text
     subprocess.run([*argv, "state", "nobody"], timeout=20, check=False, capture_output=True)
     assert 'level=error kind=not_found msg="container does not exist"' in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), {"warning"}),
+        (("--log-level", "warning"), {"warning"}),
+        (("--log-level", "debug"), {"warning", "debug"}),
+        (("--log-level", "error"), set()),
+        (("--log-level", "error", "--debug"), {"warning", "debug"}),
+    ],
+)
+def test_levels_of_the_log(box: Box, words: tuple[str, ...], expected: set[str]) -> None:
+    box.process["args"] = ["true"]
+    box.process["capabilities"]["bounding"].append("CAP_FROM_THE_FUTURE")
+    box.write()
+    box.ok(*words, "run", "--bundle", str(box.bundle), box.name)
+    lines = (box.directory / "log.json").read_text().splitlines()
+    assert {json.loads(line)["level"] for line in lines} == expected
+    # Failures are told at every level.
+    box.call(*words, "state", box.name)
+    assert box.kind() == "not_found"
 
 
 def test_the_version_is_in_the_lines_that_callers_read(box: Box) -> None:
@@ -233,6 +256,87 @@ def test_no_pivot_hides_the_hosts_proc(box: Box) -> None:
     assert kinds.count("proc") >= 1
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize(("words", "code"), [((), 1), (("--no-pivot",), 0)])
+def test_no_pivot_is_for_roots_that_cannot_be_pivoted(
+    box: Box, words: tuple[str, ...], code: int
+) -> None:
+    """As a ramdisk: the kernel refuses."""
+    box.process["args"] = ["ls", "/"]
+    box.write()
+    inject = ["-e", "trace=pivot_root", "-e", "inject=pivot_root:error=EINVAL"]
+    argv = box.argv("run", *words, "--bundle", str(box.bundle), box.name)
+    done = subprocess.run(
+        ["strace", "-f", "-qq", "-o", "/dev/null", *inject, *argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert done.returncode == code, done
+    if code == 0:
+        assert done.stdout.split() == sorted(each.name for each in box.rootfs.iterdir())
+    else:
+        assert "pivot_root" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["create", "run"])
+@pytest.mark.parametrize("words", [(), ("--no-new-keyring",)])
+def test_a_keyring_of_its_own_or_the_callers(box: Box, verb: str, words: tuple[str, ...]) -> None:
+    keys = Path("/proc/keys")
+    if not keys.exists():
+        pytest.skip("this kernel has no keys")
+    box.linux["maskedPaths"] = []
+    box.process["args"] = ["cat", "/proc/keys"]
+    if verb == "run":
+        box.write()
+        found = box.ok("run", *words, "--bundle", str(box.bundle), box.name).out
+    else:
+        box.create(words=words)
+        box.ok("start", box.name)
+        box.wait()
+        found = box.output()
+    assert (f"_ses.{box.name}" in found) == (not words), found
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+@pytest.mark.parametrize("words", [(), ("--no-subreaper",)])
+def test_orphans_belong_to_run(box: Box, verb: str, words: tuple[str, ...]) -> None:
+    """`exec` never inherits them, as with runc, which takes the flag all the same."""
+    box.linux["namespaces"] = [each for each in box.linux["namespaces"] if each["type"] != "pid"]
+    script = "(sleep 1000 & echo $!); read"
+    if verb == "run":
+        box.process["args"] = ["sh", "-c", script]
+        box.write()
+        argv = box.argv("run", *words, "--bundle", str(box.bundle), box.name)
+    else:
+        box.start("sleep", "1000")
+        argv = box.argv("exec", *words, box.name, "sh", "-c", script)
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        orphan = int(process.stdout.readline())
+        end = time.monotonic() + 10
+        # The line was said by the one who is about to end.
+        while (parent := parent_of(orphan)) not in {process.pid, *adopters()}:
+            assert time.monotonic() < end, parent
+        assert (parent == process.pid) == (verb == "run" and not words)
+        os.kill(orphan, signal.SIGKILL)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def adopters() -> set[int]:
+    """Those who may get this process's orphans: everyone above it."""
+    found, pid = set(), os.getpid()
+    while pid:
+        found.add(pid)
+        pid = parent_of(pid)
+    return found
+
+
 def test_a_rootless_template(box: Box) -> None:
     box.ok("spec", "--rootless", "--bundle", str(box.bundle))
     written = json.loads((box.bundle / "config.json").read_text())
@@ -339,6 +443,37 @@ def test_a_frozen_or_foreign_cgroup(box: Box) -> None:
     group.rmdir()
 
 
+def test_without_rights_to_cgroups(box: Box) -> None:
+    """Nobody writes to a tree that is mounted read-only: an error for root, unless it says that it is to be passed over."""
+    box.process["args"] = ["cat", "/proc/self/cgroup"]
+    del box.linux["resources"]
+    box.config["mounts"] = [each for each in box.mounts if each["type"] != "cgroup"]
+    box.write()
+    script = """set -e
+    for each in $(cut -d" " -f5 /proc/self/mountinfo | grep ^/sys/fs/cgroup); do mount -o remount,bind,ro $each; done
+    exec "$@" """
+
+    def run(*words: str) -> Result:
+        words = (*words, "run", "--bundle", str(box.bundle), box.name)
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", *box.argv(*words)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    for words in ((), ("--rootless", "auto"), ("--rootless", "false")):
+        result = run(*words)
+        assert (result.code, result.out) == (1, ""), (words, result)
+        assert "cgroup" in result.err, (words, result)
+    result = run("--rootless", "true")
+    assert result.code == 0, result
+    assert PARENT not in result.out
+
+
 def test_without_cgroups(box: Box) -> None:
     box.process["args"] = ["cat", "/proc/self/cgroup"]
     box.write()
@@ -354,12 +489,13 @@ def test_without_cgroups(box: Box) -> None:
     assert "no cgroup" in run(box.name).err
 
 
-def test_the_systemd_driver_says_that_there_is_no_systemd(box: Box) -> None:
+@pytest.mark.parametrize("words", [("--systemd-cgroup",), ("--cgroup-manager", "systemd")])
+def test_the_systemd_driver_says_that_there_is_no_systemd(box: Box, words: tuple[str, ...]) -> None:
     if Path("/run/systemd/system").exists():
         pytest.skip("this host has systemd")
     box.linux["cgroupsPath"] = "test.slice:dockyard:x"
     box.write()
-    result = box.call("--systemd-cgroup", "create", "--bundle", str(box.bundle), box.name)
+    result = box.call(*words, "create", "--bundle", str(box.bundle), box.name)
     assert "systemd not running on this host" in result.err
     assert not box.root.exists() or list(box.root.iterdir()) == []
     box.linux["cgroupsPath"] = "/a/path"

@@ -48,6 +48,27 @@ def test_capabilities(box: Box) -> None:
     assert int(found["CapBnd"], 16) == kill | chown | raw
     assert int(found["CapInh"], 16) == kill | chown
     assert int(found["CapAmb"], 16) == kill
+    # What is left after the execution of a program without capabilities of its own.
+    assert int(found["CapPrm"], 16) == int(found["CapEff"], 16) == kill
+
+
+@pytest.mark.parametrize("effective", [["CAP_KILL"], ["CAP_KILL", "CAP_CHOWN"]])
+def test_capabilities_before_the_execution(box: Box, effective: list[str]) -> None:
+    """Between create and start they are as they were set, whatever the execution makes of them."""
+    names = ["CAP_KILL", "CAP_CHOWN"]
+    box.process["capabilities"] = {
+        "bounding": names,
+        "permitted": names,
+        "effective": effective,
+    }
+    box.create("true")
+    lines = Path(f"/proc/{box.pid}/status").read_text().splitlines()
+    found = status([line for line in lines if line.startswith("Cap")])
+    assert int(found["CapPrm"], 16) == 0b100001
+    assert int(found["CapEff"], 16) == sum(
+        {"CAP_KILL": 32, "CAP_CHOWN": 1}[each] for each in effective
+    )
+    assert int(found["CapInh"], 16) == int(found["CapAmb"], 16) == 0
 
 
 def test_unknown_capabilities_are_warned_about(box: Box) -> None:
@@ -143,35 +164,33 @@ def test_terminal_in_the_foreground_is_relayed(box: Box) -> None:
     assert (result.code, result.out.split()) == (3, ["/dev/pts/0"])
 
 
-@pytest.mark.parametrize("verb", ["run", "exec"])
+@pytest.mark.parametrize("verb", ["create", "run", "exec"])
 def test_preserved_and_listening_descriptors(box: Box, verb: str) -> None:
     for name in ("first", "second"):
         (box.directory / name).write_text(f"{name}\n")
     script = "cat <&3; cat <&5; ls /proc/self/fd; echo $LISTEN_FDS:$LISTEN_PID"
-    if verb == "run":
+    if verb != "exec":
         box.process["args"] = ["sh", "-c", script]
         box.write()
-        words = ["run", "--preserve-fds", "2", "--bundle", str(box.bundle), box.name]
+        words = [verb, "--preserve-fds", "2", "--bundle", str(box.bundle), box.name]
     else:
         box.start("sleep", "100")
         words = ["exec", "--preserve-fds", "2", box.name, "sh", "-c", script]
-    done = subprocess.run(
-        [
-            "sh",
-            "-c",
-            'exec 3<"$0/first" 5<"$0/second"; exec "$@"',
-            str(box.directory),
-            *box.argv(*words),
-        ],
-        env={**os.environ, "LISTEN_FDS": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done
-    lines = done.stdout.splitlines()
+    keep = 'exec 3<"$0/first" 5<"$0/second"; exec "$@"'
+    with (box.directory / "out").open("wb") as out:
+        subprocess.run(
+            ["sh", "-c", keep, str(box.directory), *box.argv(*words)],
+            env={**os.environ, "LISTEN_FDS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            timeout=30,
+            check=True,
+        )
+    if verb == "create":
+        box.ok("start", box.name)
+        box.wait()
+    lines = box.output().splitlines()
     assert lines[:2] == ["first", "second"]
     # 6 is the folder that is being listed.
     assert set(lines[2:-1]) <= {"0", "1", "2", "3", "4", "5", "6"}

@@ -10,19 +10,19 @@ use std::sync::OnceLock;
 pub(crate) struct Log {
     file: Option<File>,
     json: bool,
-    debug: bool,
+    lowest: Level,
 }
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
 impl Log {
-    /// Begin to log.
+    /// Begin to log what matters as much as `lowest`, or more.
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub(crate) fn begin(path: Option<&Path>, json: bool, debug: bool) -> std::io::Result<()> {
+    pub(crate) fn begin(path: Option<&Path>, json: bool, lowest: Level) -> std::io::Result<()> {
         let file = path.map(|path| OpenOptions::new().create(true).append(true).open(path)).transpose()?;
-        if LOG.set(Self { file, json, debug }).is_ok() {
+        if LOG.set(Self { file, json, lowest }).is_ok() {
             engine::notes::listen(|level, message| write(level, None, message));
         }
         Ok(())
@@ -38,7 +38,7 @@ pub(crate) fn error(error: &Error) {
 
 fn write(level: Level, kind: Option<&str>, message: &str) {
     let Some(log) = LOG.get() else { return };
-    if level == Level::Debug && !log.debug {
+    if level < log.lowest {
         return;
     }
     let (seconds, _) = sys::process::now();

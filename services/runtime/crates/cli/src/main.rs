@@ -9,7 +9,7 @@ mod session;
 mod terminal;
 
 use args::{switch, usage, valued, Grammar};
-use engine::{Driver, Result, Store};
+use engine::{notes::Level, Driver, Result, Store};
 use log::Log;
 use session::Session;
 use std::io::Write;
@@ -55,17 +55,21 @@ fn main() {
 fn run() -> Result<i32> {
     let mut words = args::words()?;
     let global = GLOBAL.parse(&mut words)?;
-    let level = global.value("log-level");
-    if let Some(other) = level.filter(|level| !matches!(*level, "error" | "warning" | "debug" | "info")) {
-        return Err(usage(format!("invalid log-level: {other}")));
-    }
+    let level = match global.value("log-level") {
+        Some("debug") => Level::Debug,
+        // There is nothing in between.
+        None | Some("warning" | "info") => Level::Warning,
+        Some("error") => Level::Error,
+        Some(other) => return Err(usage(format!("invalid log-level: {other}"))),
+    };
+    let level = if global.on("debug")? { Level::Debug } else { level };
     let json = match global.value("log-format") {
         None | Some("text") => false,
         Some("json") => true,
         Some(other) => return Err(usage(format!("invalid log-format: {other}"))),
     };
     let path = global.path("log");
-    Log::begin(path.as_deref(), json, global.on("debug")? || level == Some("debug"))
+    Log::begin(path.as_deref(), json, level)
         .map_err(|error| usage(format!("--log {}: {error}", path.unwrap_or_default().display())))?;
     let criu = global.path("criu").unwrap_or_else(|| "criu".into());
     if global.on("version")? {

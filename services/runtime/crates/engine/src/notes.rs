@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 
-/// How much a note matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much a note matters, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// A step, for `--debug`.
     Debug,

@@ -34,7 +34,7 @@ static GRAMMAR: Grammar = Grammar {
         valued(&["apparmor"], "PROFILE", "AppArmor profile"),
         valued(&["cgroup"], "[CONTROLLER:]PATH", "run it in a cgroup below the container's"),
         switch(&["ignore-paused"], "allow a paused container"),
-        switch(&["no-subreaper"], "do not inherit the process's orphans"),
+        switch(&["no-subreaper"], "taken for the sake of callers: orphans are never inherited"),
     ],
     ends_early: true,
 };
