@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,45 @@ def test_the_environment_is_given_or_inherited(box: Box) -> None:
     }
     box.process["args"] = ["true"]
     box.write()
-    import os
-
     result = box.call("run", "-b", str(box.bundle), box.name, env={**os.environ, "MARK": "host"})
     assert result.code == 0, result
     assert log.read_text() == "host:\n:1\n"
+
+
+@pytest.mark.parametrize("stage", OUTSIDE + INSIDE)
+def test_every_stage_has_the_words_of_its_hooks(box: Box, stage: str) -> None:
+    log = Path("/tmp/said") if stage == "startContainer" else box.directory / "said"
+    script = {
+        "path": "/bin/sh",
+        "args": ["sh", "-c", f"echo $0 $OWN $MARK >>{log}", "argument"],
+        "env": [f"OWN={stage}", "PATH=/bin"],
+    }
+    box.config["hooks"] = {stage: [script]}
+    box.process["args"] = ["true"]
+    box.write()
+    result = box.call(
+        "run", "-b", str(box.bundle), box.name, env={**os.environ, "MARK": "of the host"}
+    )
+    assert result.code == 0, result
+    path = box.rootfs / "tmp/said" if stage == "startContainer" else log
+    assert path.read_text() == f"argument {stage}\n"
+
+
+@pytest.mark.parametrize("stage", ["startContainer", "poststart", "poststop"])
+def test_late_hooks_have_a_time_limit(box: Box, stage: str) -> None:
+    box.config["hooks"] = {stage: [shell("exec sleep 100", timeout=1)]}
+    box.create("sleep", "100")
+    started = box.call("start", box.name)
+    if stage == "poststop":
+        assert started.code == 0, started
+        box.ok("delete", "--force", box.name)
+        assert "timed out" in (box.directory / "log.json").read_text()
+    elif stage == "poststart":
+        assert (started.code, "timed out" in started.err) == (1, True), started
+    else:
+        # Told by the container itself, whoever has started it.
+        box.wait()
+        assert "timed out" in box.output() + started.err
 
 
 @pytest.mark.parametrize("stage", ["prestart", "createRuntime", "createContainer"])

@@ -132,19 +132,18 @@ def test_mapped_ids(box: Box, option: str) -> None:
     folder = box.directory / "source"
     folder.mkdir()
     os.chown(folder, 10, 10)
-    ids = [{"containerID": 0, "hostID": 1000, "size": 100}]
     box.mounts.append(
         {
             **mount("none", "/m", "bind", option, source=str(folder)),
-            "uidMappings": ids,
-            "gidMappings": ids,
+            "uidMappings": [{"containerID": 5, "hostID": 1000, "size": 100}],
+            "gidMappings": [{"containerID": 7, "hostID": 2000, "size": 100}],
         }
     )
     result = box.run("stat", "-c", "%u:%g", "/m")
     if result.code != 0:
         assert "map the ids" in result.err
         pytest.skip("this file system has no mapped mounts")
-    assert result.out.strip() == "1010:1010"
+    assert result.out.strip() == "1005:2003"
 
 
 def test_a_read_only_dev_is_filled_first(box: Box) -> None:
@@ -293,6 +292,21 @@ def test_devices(box: Box, user_namespace: bool) -> None:
     names = box.sh("ls -d /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/ptmx /dev/fd /dev/stdin "
                    "/dev/stdout /dev/stderr")  # fmt: skip
     assert len(names) == 11
+
+
+def test_device_rules_in_the_kernel(box: Box) -> None:
+    if not Path("/sys/fs/cgroup/devices").exists():
+        pytest.skip("reads the list of cgroup v1; tests/cgroup2 has the programs of v2")
+    box.linux["resources"]["devices"] += [
+        {"allow": True, "type": "b", "major": 7, "minor": 3, "access": "rm"},
+        {"allow": True, "type": "c", "major": 10, "access": "w"},
+        {"allow": True, "type": "c", "major": 4, "minor": 64, "access": "rw"},
+        {"allow": False, "type": "c", "major": 4, "minor": 64, "access": "w"},
+    ]
+    box.create("true")
+    found = (box.cgroup("devices") / "devices.list").read_text().splitlines()
+    assert {"b 7:3 rm", "c 10:* w", "c 4:64 r", "c 1:3 rwm"} <= set(found)
+    assert not [line for line in found if line.startswith("a ")]
 
 
 def test_device_rules(box: Box) -> None:
