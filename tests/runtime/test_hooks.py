@@ -87,6 +87,15 @@ def test_every_stage_has_the_words_of_its_hooks(box: Box, stage: str) -> None:
     assert path.read_text() == f"argument {stage}\n"
 
 
+def test_a_long_state_need_not_be_read(box: Box) -> None:
+    """It is longer than a pipe holds."""
+    box.config["annotations"] = {f"org.example.{each}": "x" * 60_000 for each in range(4)}
+    log = box.directory / "length"
+    box.config["hooks"] = {"createRuntime": [{"path": "/bin/true"}, shell(f"wc -c >{log}")]}
+    assert box.run("true").code == 0
+    assert int(log.read_text()) > 240_000
+
+
 @pytest.mark.parametrize("stage", ["startContainer", "poststart", "poststop"])
 def test_late_hooks_have_a_time_limit(box: Box, stage: str) -> None:
     box.config["hooks"] = {stage: [shell("exec sleep 100", timeout=1)]}

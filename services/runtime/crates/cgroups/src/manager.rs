@@ -309,11 +309,13 @@ impl Manager {
             what: "the freezer cgroup is not mounted".into(),
             source: ErrorKind::NotFound.into(),
         })?;
-        if self.unified {
-            v2::freeze(path, frozen)
-        } else {
-            v1::freeze(path, frozen)
+        let freeze = if self.unified { v2::freeze } else { v1::freeze };
+        let result = freeze(path, frozen);
+        if frozen && result.is_err() {
+            // Half a pause is none; the first failure is the one to tell.
+            let _ = freeze(path, false);
         }
+        result
     }
 
     /// The directory that can be frozen.

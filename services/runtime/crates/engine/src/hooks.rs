@@ -3,10 +3,11 @@
 use crate::error::{describe, Error, Result};
 use crate::notes::warn;
 use spec::{Hook, State};
-use std::io::Write;
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// Run hooks in order; the first that fails ends it.
 pub(crate) fn run(hooks: &[Hook], state: &State, stage: &str) -> Result<()> {
@@ -48,27 +49,23 @@ fn run_one(hook: &Hook, state: &State, document: &[u8]) -> std::result::Result<(
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
         file.map(Stdio::from).map_err(|error| format!("annotation {key}: {path}: {}", describe(&error)))
     };
-    command.stdin(Stdio::piped()).stdout(output("run.oci.hooks.stdout")?).stderr(output("run.oci.hooks.stderr")?);
+    let input = input(document).map_err(|error| describe(&error))?;
+    command.stdin(input).stdout(output("run.oci.hooks.stdout")?).stderr(output("run.oci.hooks.stderr")?);
     if hook.timeout.is_some() {
         // So that what it has started ends with it.
         command.process_group(0);
     }
     let mut child = command.spawn().map_err(|error| describe(&error))?;
-    if let Some(mut input) = child.stdin.take() {
-        // A hook need not read its input.
-        let _ = input.write_all(document);
+    let ended = attend(&mut child, hook.timeout);
+    if ended.is_err() {
+        // Nobody looks after it any more. It may have ended in this moment.
+        let _ = match hook.timeout {
+            Some(_) => sys::process::kill(-(child.id() as i32), sys::process::SIGKILL),
+            None => child.kill(),
+        };
+        let _ = child.wait();
     }
-    if let Some(seconds) = hook.timeout {
-        let pidfd = sys::process::open_pidfd(child.id() as i32).map_err(|error| describe(&error))?;
-        let limit = i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
-        if !sys::fs::wait_readable_for(pidfd.as_fd(), limit).map_err(|error| describe(&error))? {
-            // It may have ended in this moment.
-            let _ = sys::process::kill(-(child.id() as i32), sys::process::SIGKILL);
-            let _ = child.wait();
-            return Err(format!("timed out after {seconds} s"));
-        }
-    }
-    let status = child.wait().map_err(|error| describe(&error))?;
+    let status = ended?;
     if status.success() {
         Ok(())
     } else {
@@ -78,4 +75,24 @@ fn run_one(hook: &Hook, state: &State, document: &[u8]) -> std::result::Result<(
             _ => status.to_string(),
         })
     }
+}
+
+/// The state document as a file, not by a pipe: a hook need not read it, however long it is.
+fn input(document: &[u8]) -> std::io::Result<Stdio> {
+    let mut file = File::from(sys::fs::memfd("state")?);
+    file.write_all(document)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// Wait for a hook's end, for so many seconds at most.
+fn attend(child: &mut Child, timeout: Option<u64>) -> std::result::Result<ExitStatus, String> {
+    if let Some(seconds) = timeout {
+        let pidfd = sys::process::open_pidfd(child.id() as i32).map_err(|error| describe(&error))?;
+        let limit = i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX);
+        if !sys::fs::wait_readable_for(pidfd.as_fd(), limit).map_err(|error| describe(&error))? {
+            return Err(format!("timed out after {seconds} s"));
+        }
+    }
+    child.wait().map_err(|error| describe(&error))
 }

@@ -56,9 +56,11 @@ pub struct Options {
 pub fn create(store: &Store, options: &Options) -> Result<Container> {
     let (bundle, spec, text) = read(options)?;
     let directory = store.claim(&options.id)?;
+    let made = Made::new(&directory);
     // Whoever wants to start or delete it waits until it is there. The child gives up its copy of the lock before it is ready.
     let _lock = lock::directory(&directory)?;
-    let mut made = Made::new(&directory);
+    // Undone while the lock is still held.
+    let mut made = made;
     state::keep_configuration(&directory, &text)?;
     state::link_status(&directory)?;
     let container = build(&spec, options, &bundle, &directory, &mut made)?;
@@ -76,9 +78,10 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     let pidfd_socket = parent::pidfd_socket(options.pidfd_socket.as_deref())?;
     let fifo = state::fifo_in(directory);
     sys::fs::mkfifo(&fifo, 0o600).context(|| format!("create {}", fifo.display()))?;
-    // Opened for reading without a writer, it becomes readable when `start` writes: no path is needed inside.
-    let start = sys::openat2::open(&fifo, libc::O_RDONLY | libc::O_NONBLOCK, 0)
-        .context(|| format!("open {}", fifo.display()))?;
+    // It becomes readable when `start` writes: no path is needed inside. Open for writing, too, it does not become so when a
+    // `start` that failed closes it.
+    let start =
+        sys::openat2::open(&fifo, libc::O_RDWR | libc::O_NONBLOCK, 0).context(|| format!("open {}", fifo.display()))?;
     let (ours, theirs) = sys::socket::pair().during("create a socket pair")?;
     let channel = Parent(ours);
     let hooks = spec.hooks.clone().unwrap_or_default();

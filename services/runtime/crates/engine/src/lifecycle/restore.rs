@@ -38,8 +38,10 @@ pub fn restore(store: &Store, create: &create::Options, options: &Options, exten
     // Before anything is made. They are opened again where CRIU will be.
     drop(options.directories(LOG, false).map_err(named)?);
     let directory = store.claim(&create.id)?;
+    let made = Made::new(&directory);
     let _lock = lock::directory(&directory)?;
-    let mut made = Made::new(&directory);
+    // Undone while the lock is still held.
+    let mut made = made;
     state::keep_configuration(&directory, &text)?;
     state::link_status(&directory)?;
     let plans = Plans::new(&spec, create, &bundle, &directory)?;

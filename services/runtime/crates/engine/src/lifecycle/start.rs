@@ -36,8 +36,9 @@ pub fn start(store: &Store, id: &str) -> Result<Option<Notice>> {
     let notice = Notice::listen(&container.directory, container.record.pid)?;
     // Removed first: from now on the container counts as running, and nobody can start it twice.
     fs::remove_file(&fifo).context(|| format!("remove {}", fifo.display()))?;
-    file.write_all(b"0").context(|| format!("write {}", fifo.display()))?;
-    if let Err(error) = hooks::run(&container.record.poststart, &container.state_as(Status::Running), "poststart") {
+    let written = file.write_all(b"0").context(|| format!("write {}", fifo.display()));
+    let state = container.state_as(Status::Running);
+    if let Err(error) = written.and_then(|()| hooks::run(&container.record.poststart, &state, "poststart")) {
         // It may have ended by itself.
         let _ = sys::process::signal(&container.pidfd()?, sys::process::SIGKILL);
         return Err(error);
