@@ -182,7 +182,7 @@ def test_every_kind_of_namespace_and_names(box: Box) -> None:
     box.linux["namespaces"] += [{"type": "cgroup"}, {"type": "time"}]
     box.linux["timeOffsets"] = {
         "boottime": {"secs": 100_000, "nanosecs": 1},
-        "monotonic": {"secs": 5},
+        "monotonic": {"secs": 5, "nanosecs": 70},
     }
     box.linux["sysctl"] = {
         "net.ipv4.ip_forward": "1",
@@ -199,6 +199,11 @@ def test_every_kind_of_namespace_and_names(box: Box) -> None:
     own = {os.readlink(each) for each in Path("/proc/self/ns").iterdir()}
     shared = [each for each in found[6:] if each in own]
     assert [each.split(":")[0] for each in shared] == ["user"]
+    offsets = box.sh("cat /proc/self/timens_offsets")
+    assert [line.split() for line in offsets] == [
+        ["monotonic", "5", "70"],
+        ["boottime", "100000", "1"],
+    ]
 
 
 def test_joined_namespaces(box: Box) -> None:

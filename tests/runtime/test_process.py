@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -372,19 +373,71 @@ def test_exec_in_a_paused_container(box: Box) -> None:
     box.start("sleep", "100")
     box.ok("pause", box.name)
     assert "paused" in box.call("exec", box.name, "true").err
-    pid_file = box.directory / "pid"
     with (box.directory / "out").open("wb") as out:
         waiting = subprocess.Popen(
-            box.argv(
-                "exec", "--ignore-paused", "-d", "--pid-file", str(pid_file), box.name, "true"
-            ),
+            box.argv("exec", "--ignore-paused", box.name, "true"),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
         )
         box.started.append(waiting)
+        # It is there, and does not run.
+        end = time.monotonic() + 10
+        group = box.cgroup("freezer") / "cgroup.procs"
+        while len(group.read_text().split()) < 2:
+            assert time.monotonic() < end
+            assert waiting.poll() is None, box.output()
         box.ok("resume", box.name)
         assert waiting.wait(20) == 0
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_exec_with_a_terminal(box: Box, detached: bool) -> None:
+    """Its master goes to a socket, or the command passes on what is said."""
+    box.start("sleep", "100")
+    if not detached:
+        result = box.call("exec", "--tty", box.name, "sh", "-c", "tty; exit 3")
+        assert (result.code, result.out.split()) == (3, ["/dev/pts/0"])
+        assert "not a tty" in box.call("exec", box.name, "tty").out
+        return
+    path = box.directory / "console.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(20)
+        words = ("-d", "-t", "--console-socket", str(path), box.name, "tty")
+        with (box.directory / "out").open("wb") as out:
+            subprocess.run(
+                box.argv("exec", *words),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                timeout=30,
+                check=True,
+            )
+        connection, _ = listener.accept()
+        _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+    assert os.read(descriptors[0], 100).split() == [b"/dev/pts/0"]
+    os.close(descriptors[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "message"),
+    [
+        (("--apparmor", "some-profile"), "/sys/module/apparmor", "this host has no AppArmor"),
+        (("--process-label", "a:b:c"), "/sys/fs/selinux/enforce", "this host has no SELinux"),
+    ],
+)
+def test_labels_of_an_additional_process(
+    box: Box, words: tuple[str, str], module: str, message: str
+) -> None:
+    if Path(module).exists():
+        pytest.skip("this host could set it")
+    box.start("sleep", "100")
+    result = box.call("exec", *words, box.name, "true")
+    assert (result.code, message in result.err) == (255, True), result
+    field = {"--apparmor": "apparmorProfile", "--process-label": "selinuxLabel"}[words[0]]
+    assert message in box.exec("true", **{field: words[1]}).err
 
 
 def test_readiness_is_passed_to_the_service_manager(box: Box) -> None:
