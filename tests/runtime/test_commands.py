@@ -373,7 +373,11 @@ def test_events_tell_of_kills_for_want_of_memory(box: Box) -> None:
     argv = box.argv("events", "--interval", "100ms", box.name)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as events:
         assert events.stdout is not None
-        assert json.loads(events.stdout.readline())["type"] == "stats"
+        begun = time.monotonic()
+        for _ in range(4):
+            assert json.loads(events.stdout.readline())["type"] == "stats"
+        # Without the flag three more take a quarter of a minute.
+        assert time.monotonic() - begun < 10
         box.exec("sh", "-c", "x=$(head -c 100000000 /dev/zero | tr '\\0' x)")
         kinds = (json.loads(line)["type"] for line in events.stdout)
         assert next(kind for kind in kinds if kind == "oom")
@@ -399,6 +403,12 @@ def value(box: Box, file: str) -> str:
         (["--cpu-idle", "1"], "cpu.idle", "1"),
         (["--cpuset-cpus", "0"], "cpuset.cpus", "0"),
         (["--cpuset-mems", "0"], "cpuset.mems", "0"),
+        (
+            ["--memory", "48M", "--memory-swap", "64M"],
+            "memory.memsw.limit_in_bytes",
+            str(64 << 20),
+        ),
+        (["--blkio-weight", "234"], "blkio.bfq.weight", "234"),
         (["--kernel-memory", "1M", "--kernel-memory-tcp", "1M"], "pids.max", "max"),
     ],
 )
@@ -412,6 +422,16 @@ def test_updates_by_flags(box: Box, words: list[str], file: str, expected: str) 
         pytest.skip("this kernel has no such file")
     box.ok("update", *words, box.name)
     assert value(box, file) == expected
+
+
+@pytest.mark.parametrize(
+    ("flag", "file"), [("--cpuset-mems", "cpuset.mems"), ("--cpuset-cpus", "cpuset.cpus")]
+)
+def test_updates_that_the_kernel_refuses(box: Box, flag: str, file: str) -> None:
+    box.start("sleep", "100")
+    result = box.call("update", flag, "4000", box.name)
+    assert result.code == 1
+    assert file in result.err
 
 
 def test_updates_by_a_document(box: Box) -> None:

@@ -56,6 +56,21 @@ def test_cve_2024_21626_and_those_that_are_preserved(box: Box) -> None:
     assert done.stdout.split() == [b"0", b"1", b"2", b"3", b"4"], done
 
 
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_cve_2024_21626_nothing_of_the_runtime_is_preserved(box: Box, verb: str) -> None:
+    """The caller promises more than it passes: what the runtime itself has opened has those numbers."""
+    words = ["--preserve-fds", "30"]
+    if verb == "run":
+        box.process["args"] = ["sh", "-c", NUMBERS]
+        box.write()
+        argv = box.argv("run", *words, "--bundle", str(box.bundle), box.name)
+    else:
+        box.start("sleep", "1000")
+        argv = box.argv("exec", *words, box.name, "sh", "-c", NUMBERS)
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+    assert done.stdout.split() == [b"0", b"1", b"2"], done
+
+
 def test_cve_2024_21626_an_additional_process_gets_three_descriptors(
     box: Box, leaked: tuple[int, ...]
 ) -> None:

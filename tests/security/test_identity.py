@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +103,39 @@ def test_cve_2025_27612_effective_without_permitted_is_not_given(box: Box) -> No
     assert found["CapAmb"] == NONE
 
 
+def waiting(box: Box) -> dict[str, str]:
+    """Between create and start: what was set, before the execution makes something of it."""
+    box.create("true")
+    names = ("Uid", "Gid", "Groups", "Cap")
+    lines = Path(f"/proc/{box.pid}/status").read_text().splitlines()
+    return status(Result(0, "\n".join(line for line in lines if line.startswith(names)), ""))
+
+
+def test_cve_2025_27612_nor_is_more_permitted_before_the_execution(box: Box) -> None:
+    box.process["capabilities"] = {
+        "bounding": CAPABILITIES,
+        "permitted": ["CAP_CHOWN"],
+        "effective": ["CAP_CHOWN", "CAP_KILL"],
+        "inheritable": ["CAP_KILL"],
+    }
+    found = waiting(box)
+    assert found["CapEff"] == found["CapPrm"] == f"{1:016x}"
+    assert (found["CapInh"], found["CapBnd"]) == (f"{32:016x}", DEFAULT)
+
+
+def test_cve_2022_29162_the_callers_ambient_capabilities_are_not_kept(box: Box) -> None:
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv")
+    box.process["capabilities"]["inheritable"] = ["CAP_CHOWN"]
+    box.process["args"] = list(STATUS)
+    box.write()
+    argv = box.argv("run", "--bundle", str(box.bundle), box.name)
+    command = ["setpriv", "--inh-caps", "+chown", "--ambient-caps", "+chown", *argv]
+    done = subprocess.run(command, capture_output=True, timeout=30, text=True)
+    found = status(Result(done.returncode, done.stdout, done.stderr))
+    assert (found["CapInh"], found["CapAmb"]) == (f"{1:016x}", NONE)
+
+
 @pytest.mark.parametrize("user", [0, 1, 1000, 65534, 2**31 - 1, 2**31, 2**32 - 2])
 def test_cve_2026_30892_numbers_are_taken_as_they_are(box: Box, user: int) -> None:
     """crun's exec took the user for another one."""
@@ -186,8 +222,6 @@ def test_groups_of_the_caller_do_not_stay(box: Box) -> None:
     argv = box.argv("run", "--bundle", str(box.bundle), box.name)
     box.process["args"] = list(STATUS)
     box.write()
-    import subprocess
-
     done = subprocess.run(argv, capture_output=True, timeout=30, extra_groups=[4, 5, 6])
     found = status(Result(done.returncode, done.stdout.decode(), done.stderr.decode()))
     assert found["Groups"] == ""

@@ -148,6 +148,35 @@ def test_the_claim_to_be_protected_is_checked(box: Box) -> None:
     assert not os.path.samefile(f"/proc/{box.pid}/exe", runtime.PROGRAM)
 
 
+def test_the_claim_is_about_one_overlay(box: Box) -> None:
+    """A host whose runtime lies on an overlay of its own, which may be written."""
+    for name in ("lower", "upper", "work", "merged"):
+        (box.directory / name).mkdir()
+    shutil.copy(shutil.which(runtime.PROGRAM) or runtime.PROGRAM, box.directory / "lower/runtime")
+    box.process["args"] = ["true"]
+    box.write()
+    program = f"{box.directory}/merged/runtime"
+    argv = [program, *box.argv("create", "--bundle", str(box.bundle), box.name)[1:]]
+    script = f"""cd {box.directory}
+    mount -t tmpfs tmpfs upper || exit 77
+    mkdir upper/up upper/work
+    mount -t overlay -o lowerdir=lower,upperdir=upper/up,workdir=upper/work none merged || exit 77
+    DOCKYARD_RUNTIME_OVERLAY=1:1 "$@" </dev/null >out 2>&1 || exit
+    stat -c %d:%i merged/runtime
+    stat -L -c %d:%i /proc/$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/' root/{box.name}/state.json)/exe"""
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", *argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    if done.returncode == 77:
+        pytest.skip("this host has no writable overlays")
+    own, executed = done.stdout.split()
+    assert own != executed, (done, box.output())
+
+
 def test_hooks_do_not_inherit_the_claim(box: Box) -> None:
     seen = box.directory / "environment"
     script = f"env >{seen}"
