@@ -9,10 +9,7 @@ import sys
 # Its fork handlers abort the child of a fork while other threads are in gRPC (1.85); our children exec at once.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
-import uvloop
-
 from containerd.config import Config, parse
-from containerd.daemon import serve
 from containerd.services.events import VERSION
 from containerd.settings import Settings, write
 from wire import telemetry
@@ -31,6 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     if config.command:
         sys.stdout.write(write(Settings() if config.command == "default" else config.settings))
         return 0
+    # Not for the commands above, which are over in less time than it takes to load.
+    import uvloop
+
+    from containerd.daemon import serve
+
     telemetry.configure("containerd", config.log_level)
     # One line for each call and loop, of no use to anybody.
     logging.getLogger("grpc").setLevel(logging.INFO)
