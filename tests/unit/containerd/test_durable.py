@@ -38,6 +38,7 @@ class Disk:
         self.lost: list[set[str]] = []
         self.commits = 0
         rename, mkdir, fsync = os.rename, os.mkdir, os.fsync
+        pwrite, fdatasync = os.pwrite, os.fdatasync
         sync_filesystem, connect = syscalls.sync_filesystem, sqlite3.connect
 
         def renamed(source: Any, target: Any, **options: Any) -> None:
@@ -60,6 +61,14 @@ class Disk:
             else:
                 self._bytes.discard(path)
 
+        def wrote(descriptor: int, data: Any, offset: int) -> int:
+            self._bytes.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+            return pwrite(descriptor, data, offset)
+
+        def data_synced(descriptor: int) -> None:
+            fdatasync(descriptor)
+            self._bytes.discard(os.readlink(f"/proc/self/fd/{descriptor}"))
+
         def all_synced(descriptor: int) -> None:
             sync_filesystem(descriptor)
             self._names.clear()
@@ -73,6 +82,8 @@ class Disk:
         monkeypatch.setattr(os, "rename", renamed)
         monkeypatch.setattr(os, "mkdir", made)
         monkeypatch.setattr(os, "fsync", synced)
+        monkeypatch.setattr(os, "pwrite", wrote)
+        monkeypatch.setattr(os, "fdatasync", data_synced)
         monkeypatch.setattr(overlay, "sync_filesystem", all_synced)
         monkeypatch.setattr(sqlite3, "connect", connected)
 
@@ -90,7 +101,12 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk(monkeypatch, tmp_path / "content" / "blobs", tmp_path / "overlayfs" / "snapshots")
+    return Disk(
+        monkeypatch,
+        tmp_path / "content" / "blobs",
+        tmp_path / "overlayfs" / "snapshots",
+        tmp_path / "metadata.journal",
+    )
 
 
 @pytest.fixture
@@ -163,6 +179,19 @@ def test_a_blob_that_another_is_still_renaming(
 
     asyncio.run(run())
     assert disk.lost == []
+
+
+def test_the_journal(disk: Disk, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transaction is on disk before the database has it; the model notices if it is not."""
+
+    def work(connection: sqlite3.Connection, name: str) -> None:
+        connection.execute("INSERT INTO namespaces (name) VALUES (?)", (name,))
+
+    asyncio.run(database.call(work, "one"))
+    assert (disk.commits > 0, disk.lost) == (True, [])
+    monkeypatch.setattr(os, "fdatasync", lambda _: None)
+    asyncio.run(database.call(work, "two"))
+    assert len(disk.lost) == 1
 
 
 def test_snapshots(disk: Disk, database: Database, tmp_path: Path) -> None:
