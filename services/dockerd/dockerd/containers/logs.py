@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Final
 
+from dockerd.containers import log_config
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
-from dockerd.logdrivers import jsonfile
+from dockerd.logdrivers import reading
+from dockerd.logdrivers.entry import Entry, details, nanoseconds, shown
 from wire.errors import InvalidArgument, NotImplementedYet
+
+# A whole number, so that the quotient is rounded once, as the client's own is.
+_GIGA: Final = 1_000_000_000
+
+Batch = list[tuple[str, bytes]]
+"""Records, each its stream and its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,48 +39,51 @@ class LogReader:
     def __init__(self, store: ContainerStore) -> None:
         self._store = store
 
-    def open(
-        self, reference: str, request: LogRequest
-    ) -> tuple[Container, AsyncIterator[tuple[str, bytes]]]:
-        """The container, and its records as stream and text. Raises NotFound, InvalidArgument, NotImplementedYet."""
+    def open(self, reference: str, request: LogRequest) -> tuple[Container, AsyncIterator[Batch]]:
+        """The container, and its records. Raises NotFound, InvalidArgument, NotImplementedYet."""
         if not request.streams:
             raise InvalidArgument("Bad parameters: you must choose at least one stream")
         container = self._store.get(reference)
-        if not container.log_path:
+        source = log_config.readable(container)
+        if source is None:
             raise NotImplementedYet("configured logging driver does not support reading")
-        return container, _records(container, request)
+        path, form = source
+        if request.follow:
+            batches = reading.follow(path, form, request.tail, lambda: _ended(container))
+        else:
+            batches = reading.read(path, form, request.tail)
+        return container, _records(batches, request)
 
 
-async def _records(container: Container, request: LogRequest) -> AsyncIterator[tuple[str, bytes]]:
-    entries = (
-        jsonfile.follow(container.log_path, request.tail, lambda: _ended(container))
-        if request.follow
-        else _listed(container.log_path, request.tail)
-    )
-    async for entry in entries:
-        if entry.stream not in request.streams:
+async def _records(
+    batches: AsyncIterator[list[Entry]], request: LogRequest
+) -> AsyncIterator[Batch]:
+    plain = not (request.timestamps or request.details or request.since or request.until)
+    async for batch in batches:
+        if plain:
+            # There may be millions of them.
+            yield [(stream, text) for stream, text, _, _ in batch if stream in request.streams]
             continue
-        if request.since is not None and entry.seconds < request.since:
-            continue
-        if request.until is not None and entry.seconds > request.until:
+        found = [each for each in batch if each[0] in request.streams and _is_new(each, request)]
+        wanted = [each for each in found if not _is_late(each, request)]
+        yield [(each[0], _prefix(each, request) + each[1]) for each in wanted]
+        if len(wanted) < len(found):
             return
-        prefix = f"{_fixed(entry.time)} ".encode() if request.timestamps else b""
-        if request.details:
-            # The attributes that a log option asks for would stand before it; no such option is served.
-            prefix += b" "
-        yield entry.stream, prefix + entry.text
+
+
+def _is_new(entry: Entry, request: LogRequest) -> bool:
+    return request.since is None or nanoseconds(entry[2]) / _GIGA >= request.since
+
+
+def _is_late(entry: Entry, request: LogRequest) -> bool:
+    return request.until is not None and nanoseconds(entry[2]) / _GIGA > request.until
+
+
+def _prefix(entry: Entry, request: LogRequest) -> bytes:
+    moment = f"{shown(entry[2])} " if request.timestamps else ""
+    attributes = f"{details(entry[3])} " if request.details else ""
+    return (moment + attributes).encode()
 
 
 def _ended(container: Container) -> bool:
     return not container.running and not container.state.restarting
-
-
-async def _listed(path: str, tail: int | None) -> AsyncIterator[jsonfile.Entry]:
-    for entry in jsonfile.read(path, tail):
-        yield entry
-
-
-def _fixed(moment: str) -> str:
-    """As Docker prints log times: nine digits of a second, so that columns line up."""
-    whole, _, fraction = moment.removesuffix("Z").partition(".")
-    return f"{whole}.{fraction:<09}Z"

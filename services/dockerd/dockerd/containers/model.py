@@ -91,8 +91,13 @@ class Container:
 
     @property
     def log_driver(self) -> str:
-        """``json-file`` or ``none``."""
+        """Its name, such as ``json-file`` or ``none``."""
         return str((self.host.get("LogConfig") or {}).get("Type") or "json-file")
+
+    @property
+    def log_options(self) -> dict[str, str]:
+        """What the user asked of the driver."""
+        return dict((self.host.get("LogConfig") or {}).get("Config") or {})
 
     def save(self) -> None:
         """Record it, durably; with ``--rm`` not beyond the machine's power, because then it is gone in any case."""

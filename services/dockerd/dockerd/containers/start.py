@@ -34,7 +34,9 @@ from wire.status import error_for
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
 _OTHER: Final = 128
-_FAILED: Final = "failed to create task for container: failed to create shim task: "
+_TASK: Final = "failed to create task for container: "
+_FAILED: Final = f"{_TASK}failed to create shim task: "
+_LOGGING: Final = "failed to initialize logging driver: "
 
 
 class Starter:
@@ -147,6 +149,12 @@ class Starter:
         container.address = network_files.address_of(attachment)
         return attachment
 
+    def _output(self, container: Container) -> str:
+        try:
+            return output_uri(container, self._attacher.path(container.container_id))
+        except EngineError as error:
+            raise Internal(f"{_LOGGING}{error.message}") from None
+
     async def _create_task(self, container: Container, spec: dict[str, Any]) -> int:
         stdin = ""
         if container.config.get("OpenStdin"):
@@ -161,13 +169,16 @@ class Starter:
             image=container.image_name,
             binary=self._runtimes.program(container.host.get("Runtime") or ""),
             stdin=stdin,
-            output=output_uri(container, self._attacher.path(container.container_id)),
+            output=self._output(container),
             terminal=container.terminal,
         )
 
 
 def _as_docker(error: EngineError) -> EngineError:
     """The frame that Docker puts around what its runtime says, with its guesses of what the user did wrong."""
+    _, logging, why = error.message.partition(_LOGGING)
+    if logging:
+        return Internal(f"{_TASK}{_LOGGING}{why}", details=error.details)
     text = f"{_FAILED}{error.message}: unknown"
     code = _exit_code(text)
     if code == _OTHER:

@@ -19,6 +19,7 @@ from dockerd.containers.model import now
 from dockerd.containers.store import ContainerStore
 from dockerd.images.registries import RegistryHosts
 from dockerd.images.store import ImageStore
+from dockerd.logdrivers.options import DRIVERS
 from wire.errors import EngineError
 from wire.gen.containerd.services.version.v1 import version_pb2
 
@@ -134,7 +135,7 @@ class SystemService:
                 "Volume": await self._volume_drivers(),
                 "Network": ["bridge", "host", "null"],
                 "Authorization": list(config.authorization_plugins) or None,
-                "Log": ["json-file", "none"],
+                "Log": list(DRIVERS),
             },
             "MemoryLimit": True,
             "SwapLimit": True,

@@ -1,4 +1,4 @@
-"""Where output goes besides attached clients: the json-file log, and FIFOs, files and pipes of the caller."""
+"""Where output goes besides attached clients: the log, and FIFOs, files and pipes of the caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from shim.loop import Loop
-    from shim.stdio.jsonfile import JsonFile
+    from shim.stdio.lines import LineLog
 
     class Sink(Protocol):
         """Something that takes output."""
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 
 
 class LogSink:
-    """The json-file; never full."""
+    """The log; full if it goes to a daemon that is slow."""
 
-    full = False
-
-    def __init__(self, log: JsonFile) -> None:
+    def __init__(self, log: LineLog) -> None:
         self._log = log
+
+    @property
+    def full(self) -> bool:
+        """Whether the log's daemon has a backlog."""
+        return self._log.full
 
     def write(self, stream: str, data: bytes) -> None:
         """Log a chunk."""

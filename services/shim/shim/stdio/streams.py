@@ -14,8 +14,7 @@ import termios
 from functools import partial
 
 from shim.loop import HANGUP, READ, WRITE
-from shim.stdio import sinks
-from shim.stdio.jsonfile import JsonFile
+from shim.stdio import drivers, sinks
 from shim.stdio.sinks import LogSink
 from shim.succession import Refusal
 from wire.errors import FailedPrecondition, InvalidArgument
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from shim.loop import Future, Loop
+    from shim.stdio.lines import LineLog
     from shim.stdio.logger import Logger, Owner
     from shim.stdio.sinks import Sink
     from shim.stdio.uri import Target
@@ -62,7 +62,7 @@ class Streams:
         self.terminal = terminal
         self.stdin_once = stdin.once
         self.sinks: list[Sink] = []
-        self.log: JsonFile | None = None
+        self.log: LineLog | None = None
         self._sources: dict[int, str] = {}
         self._paused = False
         self._input = -1
@@ -85,8 +85,8 @@ class Streams:
             raise
 
     def _open_targets(self, stdin: Target, stdout: Target, stderr: Target) -> None:
-        if stdout.scheme == "json-file":
-            self.log = JsonFile(stdout.path, stdout.max_size, stdout.max_file)
+        if stdout.scheme in drivers.SCHEMES:
+            self.log = drivers.open_log(self._loop, stdout, self.resume)
             self.sinks.append(LogSink(self.log))
         if stdout.scheme in {"binary", "binary-v2"}:
             self._start_logger(stdout)
@@ -133,7 +133,9 @@ class Streams:
             self._add_sink(descriptor, name)
 
     async def ready(self) -> None:
-        """Wait for a logging program to be ready; raises FailedPrecondition if it fails."""
+        """Wait for a logging program, or a log's daemon; raises FailedPrecondition if it fails."""
+        if self.log is not None:
+            await self.log.ready()
         if self._logger is not None:
             await self._logger.ready()
 
@@ -153,7 +155,7 @@ class Streams:
     def hand_over(self, descriptors: list[int]) -> dict[str, Any]:
         """What another process needs to go on; adds our descriptors. Raises Refusal while anything is under way."""
         idle = not (self._given or self._input_buffer or self._input_room or self._finished)
-        kept = all(isinstance(sink, LogSink) or not sink.full for sink in self.sinks)
+        kept = not any(sink.full for sink in self.sinks)
         attached = any(not isinstance(sink, LogSink | sinks.DescriptorSink) for sink in self.sinks)
         if self._logger is not None or attached or not idle or not kept:
             raise Refusal

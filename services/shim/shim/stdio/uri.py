@@ -8,37 +8,90 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-SCHEMES: Final = frozenset({"", "fifo", "file", "json-file", "attach", "binary", "binary-v2"})
+_FILES: Final = frozenset({"max-size", "max-file", "compress"})
+_DAEMON: Final = frozenset(
+    {
+        "attrs",
+        "cache",
+        "mode",
+        "max-buffer-size",
+        *(f"cache-{name}" for name in ("max-size", "max-file", "compress")),
+    }
+)
+# What each scheme takes besides ``attach`` and ``once``.
+_PARAMETERS: Final = {
+    "": frozenset(),
+    "fifo": frozenset(),
+    "file": frozenset(),
+    "attach": frozenset(),
+    "json-file": _FILES | {"attrs"},
+    "local": _FILES | {"attrs"},
+    "journald": _DAEMON | {"fields"},
+    "syslog": _DAEMON
+    | {
+        "network",
+        "host",
+        "port",
+        "facility",
+        "format",
+        "tag",
+        "ca",
+        "certificate",
+        "key",
+        "skip-verify",
+    },
+    "binary": frozenset(),
+    "binary-v2": frozenset(),
+}
+_NUMBERS: Final = frozenset(
+    {
+        "max-size",
+        "max-file",
+        "cache-max-size",
+        "cache-max-file",
+        "max-buffer-size",
+        "port",
+        "facility",
+    }
+)
 _LOGGERS: Final = frozenset({"binary", "binary-v2"})
 
 
 class Target:
     """Where a stream goes: ``scheme`` is empty for none, ``fifo`` for a bare path."""
 
-    __slots__ = ("arguments", "attach", "max_file", "max_size", "once", "path", "scheme")
+    __slots__ = ("arguments", "attach", "once", "path", "scheme", "values")
 
     def __init__(
         self,
         *,
         scheme: str = "",
         path: str = "",
-        max_size: int = 0,
-        max_file: int = 1,
         attach: str = "",
         once: bool = False,
         arguments: tuple[str, ...] = (),
+        values: dict[str, str] | None = None,
     ) -> None:
+        """``values`` are what a log driver wants to know; ``arguments`` a logging program."""
         self.scheme = scheme
         self.path = path
-        self.max_size = max_size
-        self.max_file = max_file
         self.attach = attach
         self.once = once
         self.arguments = arguments
+        self.values = values or {}
 
     def same(self, other: Target) -> bool:
         """Whether both lead to one place."""
         return self.scheme == other.scheme and self.path == other.path
+
+    def number(self, name: str, default: int) -> int:
+        """A value that is a number; raises InvalidArgument."""
+        text = self.values.get(name)
+        return default if text is None else _number(name, text)
+
+    def flag(self, name: str) -> bool:
+        """Whether a value is 1."""
+        return self.values.get(name) == "1"
 
 
 def parse(text: str) -> Target:
@@ -48,7 +101,7 @@ def parse(text: str) -> Target:
     if "://" not in text:
         return Target(scheme="fifo", path=text)
     scheme, _, rest = text.partition("://")
-    if scheme not in SCHEMES:
+    if scheme not in _PARAMETERS:
         raise InvalidArgument(f"stdio scheme {scheme!r} is not supported")
     path, _, query = rest.partition("?")
     pairs = [pair.partition("=") for pair in query.split("&")] if query else []
@@ -58,13 +111,15 @@ def parse(text: str) -> Target:
     target = Target(
         scheme=scheme,
         path=_decoded(path),
-        max_size=_number("max-size", values.pop("max-size", "0")),
-        max_file=_number("max-file", values.pop("max-file", "1")),
         attach=values.pop("attach", ""),
         once=values.pop("once", "") == "1",
     )
-    if values:
-        raise InvalidArgument(f"stdio parameter {next(iter(values))!r} is not supported")
+    for name, value in values.items():
+        if name not in _PARAMETERS[scheme]:
+            raise InvalidArgument(f"stdio parameter {name!r} is not supported")
+        if name in _NUMBERS:
+            _number(name, value)
+    target.values = values
     return target
 
 

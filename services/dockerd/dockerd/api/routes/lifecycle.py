@@ -148,7 +148,7 @@ def _wanted(request: Request) -> dict[str, bool]:
 
 def _records(
     container: Container, reader: Logs, wanted: dict[str, bool]
-) -> AsyncIterator[tuple[str, bytes]]:
+) -> AsyncIterator[list[tuple[str, bytes]]]:
     """The logs so far, if they are wanted; raises what reading them raises."""
     named = frozenset(name for name in ("stdout", "stderr") if wanted[name])
     if not wanted["logs"] or not named:
@@ -157,17 +157,17 @@ def _records(
 
 
 async def _replay(
-    records: AsyncIterator[tuple[str, bytes]], descriptor: int, *, framed: bool
+    records: AsyncIterator[list[tuple[str, bytes]]], descriptor: int, *, framed: bool
 ) -> Response:
     """An attach without a stream: what there is already, and the end."""
     with socket.socket(fileno=descriptor) as client, contextlib.suppress(OSError):
         client.setblocking(False)
-        async for stream, text in records:
-            data = stdcopy.frame(stream, text) if framed else text
+        async for batch in records:
+            data = stdcopy.joined(batch, framed=framed)
             await asyncio.get_running_loop().sock_sendall(client, data)
     return streams.Taken()
 
 
-async def _no_records() -> AsyncIterator[tuple[str, bytes]]:
+async def _no_records() -> AsyncIterator[list[tuple[str, bytes]]]:
     return
     yield

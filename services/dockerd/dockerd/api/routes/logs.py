@@ -21,8 +21,8 @@ async def logs(reference: str, request: Request, reader: Logs) -> StreamingRespo
     framed = not container.terminal
 
     async def chunks() -> AsyncIterator[bytes]:
-        async for stream, text in records:
-            yield stdcopy.frame(stream, text) if framed else text
+        async for batch in records:
+            yield stdcopy.joined(batch, framed=framed)
 
     return StreamingResponse(chunks(), media_type=streams.content_type(request, framed=framed))
 
