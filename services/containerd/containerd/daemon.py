@@ -23,6 +23,7 @@ from containerd.content.local import ContentStore
 from containerd.events.exchange import Exchange
 from containerd.gc.collector import Collector
 from containerd.gc.graph import SNAPSHOTTER, Reader, Record
+from containerd.gc.scheduler import Rules
 from containerd.images.labels import kept
 from containerd.metadata.db import Database
 from containerd.metadata.leases import LeaseStore
@@ -46,7 +47,7 @@ from containerd.services.sandboxes import SandboxStoreService
 from containerd.services.snapshots import SnapshotsService
 from containerd.services.tasks import TasksService
 from containerd.services.transfer import TransferService
-from containerd.settings import seconds
+from containerd.settings import GRPC, Settings, seconds
 from containerd.snapshots.native import NativeSnapshotter
 from containerd.snapshots.overlay import OverlaySnapshotter
 from containerd.tasks.manager import TaskManager
@@ -134,13 +135,14 @@ async def serve(config: Config) -> None:
             (config.root,),
         )
         collector = Collector(
-            database, content, snapshotters, mounts, exchange, _READERS, seconds(settings.gc_delay)
+            database, content, snapshotters, mounts, exchange, _READERS, _rules(settings)
         )
         stack.push_async_callback(collector.close)
-        unpackers = {
-            snapshotter.name: Unpacker(content, snapshotter),
-            native.name: NativeUnpacker(content, native),
-        }
+        unpackers = {snapshotter.name: Unpacker(content, snapshotter)}
+        usable = {snapshotter.name: snapshotter}
+        if f"io.containerd.snapshotter.v1.{native.name}" not in settings.disabled:
+            unpackers[native.name] = NativeUnpacker(content, native)
+            usable[native.name] = native
         # Trees are mounted here, in namespaces of passing threads only.
         place = os.path.join(config.state, "mount")
         os.makedirs(place, mode=0o700, exist_ok=True)
@@ -190,7 +192,7 @@ async def serve(config: Config) -> None:
                 sandboxes, sandbox_records, exchange
             ),
             (sandbox_pb2, "Store"): SandboxStoreService(sandbox_records, collector),
-            (snapshots_pb2, "Snapshots"): SnapshotsService(snapshotters, collector),
+            (snapshots_pb2, "Snapshots"): SnapshotsService(usable, collector),
             (streaming_pb2, "Streaming"): StreamingService(streams),
             (tasks_pb2, "Tasks"): TasksService(
                 manager,
@@ -214,13 +216,20 @@ async def serve(config: Config) -> None:
             ),
             (version_pb2, "Version"): VersionService(),
         }
-        names = sorted([_PLUGIN_NAMES.get(name, name.lower()) for _, name in services])
+        names = sorted([_plugin(name) for _, name in services])
         names += ["healthcheck", "introspection"]
         services[introspection_pb2, "Introspection"] = IntrospectionService(
-            _uuid(config.root), config.root, names, starter.describe
+            _uuid(config.root),
+            config.root,
+            [name for name in names if f"{GRPC}{name}" not in settings.disabled],
+            list(usable),
+            starter.describe,
         )
         served = [module.DESCRIPTOR.services_by_name[name].full_name for module, name in services]
         services[health_pb2, "Health"] = HealthService(served, stop)
+        for module, name in list(services):
+            if f"{GRPC}{_plugin(name)}" in settings.disabled:
+                del services[module, name]
         server.add_generic_rpc_handlers(
             tuple(handlers(module, name, service) for (module, name), service in services.items())
         )
@@ -237,7 +246,7 @@ async def serve(config: Config) -> None:
         os.chmod(fresh, 0o660)
         os.rename(fresh, config.address)
         stack.push_async_callback(server.stop, _GRACE)
-        collector.schedule()
+        collector.start()
         # What is alive now lives for ever: Python's collector need not look at it again and again.
         gc.freeze()
         _notify_ready(notify)
@@ -250,6 +259,21 @@ def _locked(config: Config) -> FileLock:
     lock.acquire()
     lock.release()
     return lock
+
+
+def _plugin(service: str) -> str:
+    """The original's name of the plugin that is a service."""
+    return _PLUGIN_NAMES.get(service, service.lower())
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        pause_threshold=settings.gc_pause,
+        deletion_threshold=settings.gc_deletions,
+        mutation_threshold=settings.gc_mutations,
+        schedule_delay=seconds(settings.gc_delay, "schedule_delay"),
+        startup_delay=seconds(settings.gc_startup, "startup_delay"),
+    )
 
 
 def _read_image(data: bytes) -> Record:
@@ -278,7 +302,11 @@ _READERS: Final[Mapping[str, Reader]] = {
     "sandbox": _read_sandbox,
     "mount": _read_mount,
 }
-_PLUGIN_NAMES: Final = {"Store": "sandboxes", "Controller": "sandbox-controllers"}
+_PLUGIN_NAMES: Final = {
+    "Store": "sandboxes",
+    "Controller": "sandbox-controllers",
+    "Health": "healthcheck",
+}
 
 
 async def _migrate(database: Database, content: ContentStore) -> None:

@@ -16,11 +16,26 @@ from wire.errors import InvalidArgument
 from wire.grpc_adapter import MAX_MESSAGE
 
 HOSTS: Final = "/etc/containerd/certs.d:/etc/docker/certs.d"
-_SCHEDULER: Final = ("plugins", "io.containerd.gc.v1.scheduler", "schedule_delay")
+_SCHEDULER: Final = ("plugins", "io.containerd.gc.v1.scheduler")
 _OVERLAY: Final = ("plugins", "io.containerd.snapshotter.v1.overlayfs", "root_path")
 _NATIVE: Final = ("plugins", "io.containerd.snapshotter.v1.native", "root_path")
 _TRANSFER: Final = ("plugins", "io.containerd.transfer.v1.local", "config_path")
-# Of the original's plugins a file may switch off those that are not here anyway.
+GRPC: Final = "io.containerd.grpc.v1."
+# What can be done without: services, and a snapshotter that nothing else asks for.
+_OPTIONAL: Final = frozenset(
+    {
+        *(
+            f"{GRPC}{name}"
+            for name in (
+                "containers", "content", "diff", "events", "healthcheck", "images", "introspection", "leases",
+                "mounts", "namespaces", "sandbox-controllers", "sandboxes", "snapshots", "streaming", "tasks",
+                "transfer", "version",
+            )
+        ),
+        "io.containerd.snapshotter.v1.native",
+    }
+)  # fmt: skip
+# Others of the original's plugins a file may switch off because they are not here anyway.
 _ABSENT: Final = re.compile(
     r"(io\.containerd\.grpc\.v1\.|io\.containerd\.cri\.v1\.)?(cri|images|runtime)"
     r"|(io\.containerd\.snapshotter\.v1\.)?(aufs|btrfs|devmapper|zfs|blockfile|erofs|stargz)"
@@ -40,7 +55,7 @@ _PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the file can say; an empty string where something else decides. ``gc_delay`` is a Go duration."""
+    """What the file can say; an empty string where something else decides. Delays are Go durations."""
 
     root: str = "/var/lib/containerd"
     state: str = "/run/containerd"
@@ -53,10 +68,15 @@ class Settings:
     ttrpc_uid: int = 0
     ttrpc_gid: int = 0
     log_level: str = "info"
-    gc_delay: str = "2s"
+    gc_pause: float = 0.02
+    gc_deletions: int = 0
+    gc_mutations: int = 100
+    gc_delay: str = "0s"
+    gc_startup: str = "100ms"
     overlay_root: str = ""
     native_root: str = ""
     hosts_dir: str = HOSTS
+    disabled: tuple[str, ...] = ()
 
 
 _KEYS: Final[Mapping[tuple[str, ...], str]] = {
@@ -71,7 +91,11 @@ _KEYS: Final[Mapping[tuple[str, ...], str]] = {
     ("ttrpc", "uid"): "ttrpc_uid",
     ("ttrpc", "gid"): "ttrpc_gid",
     ("debug", "level"): "log_level",
-    _SCHEDULER: "gc_delay",
+    (*_SCHEDULER, "pause_threshold"): "gc_pause",
+    (*_SCHEDULER, "deletion_threshold"): "gc_deletions",
+    (*_SCHEDULER, "mutation_threshold"): "gc_mutations",
+    (*_SCHEDULER, "schedule_delay"): "gc_delay",
+    (*_SCHEDULER, "startup_delay"): "gc_startup",
     _OVERLAY: "overlay_root",
     _NATIVE: "native_root",
     _TRANSFER: "hosts_dir",
@@ -111,7 +135,7 @@ def parse(text: str) -> tuple[Settings, Sequence[str]]:
     for path, value in _leaves(document, ()):
         name = ".".join(path)
         if path == ("disabled_plugins",):
-            _check_disabled(value)
+            found["disabled"] = _disabled(value)
         elif path in _UNSUPPORTED:
             if value:
                 raise InvalidArgument(f"{name} = {value!r} is not supported")
@@ -123,30 +147,33 @@ def parse(text: str) -> tuple[Settings, Sequence[str]]:
         else:
             unknown.append(name)
     settings = Settings(**found)
-    seconds(settings.gc_delay)
+    seconds(settings.gc_delay, "schedule_delay")
+    seconds(settings.gc_startup, "startup_delay")
     return settings, unknown
 
 
-def seconds(duration: str) -> float:
-    """A Go duration such as ``1m30s``; raises InvalidArgument."""
+def seconds(duration: str, key: str) -> float:
+    """A Go duration such as ``1m30s``; raises InvalidArgument, which names the scheduler's key."""
     if duration == "0":
         return 0.0
     parts = _PART.findall(duration)
     if not parts or "".join(number + unit for number, unit in parts) != duration:
-        raise InvalidArgument(f'{".".join(_SCHEDULER)}: invalid duration "{duration}"')
+        raise InvalidArgument(f'{".".join((*_SCHEDULER, key))}: invalid duration "{duration}"')
     return sum(float(number) * _UNIT[unit] for number, unit in parts)
 
 
 def write(settings: Settings) -> str:
     """A file of version 3 that says the same."""
     lines = ["version = 3"]
+    if settings.disabled:
+        lines.append(f"disabled_plugins = [{', '.join(map(_quote, settings.disabled))}]")
     table: tuple[str, ...] = ()
     for path, field in _KEYS.items():
         if path[:-1] != table:
             table = path[:-1]
             lines += ["", f"[{'.'.join(_key(part) for part in table)}]"]
         value = getattr(settings, field)
-        lines.append(f"{path[-1]} = {value if isinstance(value, int) else _quote(value)}")
+        lines.append(f"{path[-1]} = {_quote(value) if isinstance(value, str) else value}")
     return "\n".join(lines) + "\n"
 
 
@@ -162,18 +189,27 @@ def _leaves(
 
 def _check_type(name: str, field: str, value: object) -> None:
     wanted = type({each.name: each.default for each in fields(Settings)}[field])
+    if wanted is float and type(value) is int:
+        return
     if type(value) is not wanted:
         raise InvalidArgument(f"{name}: expected {wanted.__name__}, got {value!r}")
     if isinstance(value, int) and not 0 <= value < 1 << 31:
         raise InvalidArgument(f"{name}: {value} is out of range")
 
 
-def _check_disabled(value: object) -> None:
+def _disabled(value: object) -> tuple[str, ...]:
+    """Those of the plugins that a file switches off which are here."""
     if not isinstance(value, list):
         raise InvalidArgument(f"disabled_plugins: expected list, got {value!r}")
+    found = []
     for each in value:
-        if not isinstance(each, str) or not _ABSENT.fullmatch(each):
+        if not isinstance(each, str):
+            raise InvalidArgument(f"disabled_plugins: expected string, got {each!r}")
+        if each in _OPTIONAL:
+            found.append(each)
+        elif not _ABSENT.fullmatch(each):
             raise InvalidArgument(f"disabled_plugins: {each!r} cannot be disabled")
+    return tuple(found)
 
 
 def _key(part: str) -> str:

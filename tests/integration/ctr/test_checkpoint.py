@@ -17,6 +17,7 @@ from tests.support.stack import BIN, wait_until
 
 from wire.gen.containerd.services.containers.v1 import containers_pb2, containers_pb2_grpc
 from wire.gen.containerd.services.content.v1 import content_pb2, content_pb2_grpc
+from wire.gen.containerd.services.leases.v1 import leases_pb2, leases_pb2_grpc
 from wire.gen.containerd.services.snapshots.v1 import snapshots_pb2, snapshots_pb2_grpc
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2, tasks_pb2_grpc
 from wire.gen.containerd.types import descriptor_pb2
@@ -106,7 +107,11 @@ def test_a_failure_is_told_and_leaves_nothing(dumper: Containerd, criu: StandIn)
 
 def test_a_task_comes_back_from_content(dumper: Containerd, criu: StandIn) -> None:
     stub = tasks_pb2_grpc.TasksStub(dumper.channel)
-    saved = stub.Checkpoint(tasks_pb2.CheckpointTaskRequest(container_id="saved"), metadata=HERE)
+    # Without one, what nothing refers to is garbage.
+    leases = leases_pb2_grpc.LeasesStub(dumper.channel)
+    leases.Create(leases_pb2.CreateRequest(id="checkpoint"), metadata=HERE)
+    leased = (*HERE, ("containerd-lease", "checkpoint"))
+    saved = stub.Checkpoint(tasks_pb2.CheckpointTaskRequest(container_id="saved"), metadata=leased)
     images, spec = saved.descriptors
     assert (images.media_type, spec.media_type) == (IMAGES, SPEC)
     containers = containers_pb2_grpc.ContainersStub(dumper.channel)
@@ -133,6 +138,7 @@ def test_a_task_comes_back_from_content(dumper: Containerd, criu: StandIn) -> No
     dumper.ctr("tasks", "kill", "--signal", "9", "back")
     wait_until(lambda: status(dumper, "back") == "STOPPED")
     dumper.call("tasks", "rm", "back")
+    dumper.empty_leases()
 
 
 def test_what_is_no_checkpoint_is_refused(dumper: Containerd) -> None:

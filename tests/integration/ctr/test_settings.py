@@ -13,6 +13,7 @@ from tests.support.containerd import running_containerd
 from tests.support.stack import BIN
 
 from wire.gen.containerd.services.leases.v1 import leases_pb2, leases_pb2_grpc
+from wire.gen.containerd.services.sandbox.v1 import sandbox_pb2, sandbox_pb2_grpc
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not (BIN / "containerd").exists(), reason="needs root")
@@ -48,5 +49,29 @@ sandbox_image = "pause"
             assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             log = (root / "log").read_text()
             assert "plugins.io.containerd.grpc.v1.cri.sandbox_image" in log
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not (BIN / "containerd").exists(), reason="needs root")
+def test_plugins_that_are_switched_off() -> None:
+    root = Path(tempfile.mkdtemp(prefix="dockyard-ctr-"))
+    file = root / "config.toml"
+    names = ("io.containerd.grpc.v1.sandboxes", "io.containerd.snapshotter.v1.native")
+    file.write_text(f"version = 2\ndisabled_plugins = {list(names)}\n")
+    try:
+        with running_containerd(root, flags=("-c", str(file))) as daemon:
+            listed = daemon.ctr("plugins", "ls").split()
+            assert "sandboxes" not in listed
+            assert "native" not in listed
+            assert "overlayfs" in listed
+            error = daemon.fails("snapshots", "--snapshotter", "native", "ls")
+            assert "snapshotter not loaded: native" in error
+            store = sandbox_pb2_grpc.StoreStub(daemon.channel)
+            with pytest.raises(grpc.RpcError) as raised:
+                store.List(sandbox_pb2.StoreListRequest())
+            assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            wanted = "unknown service containerd.services.sandbox.v1.Store"
+            assert raised.value.details() == wanted
     finally:
         shutil.rmtree(root, ignore_errors=True)

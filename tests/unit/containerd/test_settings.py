@@ -30,7 +30,11 @@ imports = []
   level = "warn"
 [plugins."io.containerd.gc.v1.scheduler"]
   schedule_delay = "1m0.5s"
-  mutation_threshold = 100
+  startup_delay = "0s"
+  pause_threshold = 0.5
+  deletion_threshold = 3
+  mutation_threshold = 7
+  no_such_threshold = 100
 [plugins."io.containerd.snapshotter.v1.overlayfs"]
   root_path = "/o"
 [plugins."{cri}".registry]
@@ -54,16 +58,20 @@ def test_both_versions(version: int, cri: str) -> None:
         ttrpc_gid=5,
         log_level="warn",
         gc_delay="1m0.5s",
+        gc_startup="0s",
+        gc_pause=0.5,
+        gc_deletions=3,
+        gc_mutations=7,
         overlay_root="/o",
         hosts_dir="/certs",
     )
-    assert unknown == ["plugins.io.containerd.gc.v1.scheduler.mutation_threshold"]
+    assert unknown == ["plugins.io.containerd.gc.v1.scheduler.no_such_threshold"]
     assert parse(write(settings)) == (settings, [])
 
 
 def test_defaults_can_be_written() -> None:
     assert parse(write(Settings())) == (Settings(), [])
-    odd = Settings(root='/a "b"\\\n\x7f')
+    odd = Settings(root='/a "b"\\\n\x7f', disabled=("io.containerd.grpc.v1.tasks",), gc_pause=0)
     assert parse(write(odd)) == (odd, [])
 
 
@@ -95,7 +103,13 @@ def test_refused_by_name(text: str, message: str) -> None:
     ("text", "value"), [("0", 0), ("0s", 0), ("100ms", 0.1), ("1h2m3.5s", 3723.5), (".5s", 0.5)]
 )
 def test_durations(text: str, value: float) -> None:
-    assert seconds(text) == pytest.approx(value)
+    assert seconds(text, "schedule_delay") == pytest.approx(value)
+
+
+def test_plugins_that_can_be_done_without() -> None:
+    ours = "io.containerd.snapshotter.v1.native"
+    text = f"version = 2\ndisabled_plugins = ['io.containerd.grpc.v1.cri', '{ours}', 'btrfs']"
+    assert parse(text)[0].disabled == (ours,)
 
 
 def test_flags_go_before_the_file(tmp_path: Path) -> None:

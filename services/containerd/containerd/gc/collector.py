@@ -13,6 +13,7 @@ from typing import Final
 from containerd.content.local import ContentStore
 from containerd.events.exchange import Exchange
 from containerd.gc.graph import Node, Reader, build
+from containerd.gc.scheduler import Rules, Scheduler
 from containerd.metadata.db import Database
 from containerd.mounts.manager import MountManager
 from containerd.snapshots.overlay import OverlaySnapshotter
@@ -52,28 +53,27 @@ class Collector:
         mounts: MountManager,
         exchange: Exchange,
         readers: Mapping[str, Reader],
-        delay: float,
+        rules: Rules,
     ) -> None:
-        """``delay`` in seconds, from what asks for a collection to its begin.
-
-        Clients that make something without a lease expect to have a moment until they refer to it.
-        """
         self._database = database
         self._content = content
         self._snapshotters = snapshotters
         self._mounts = mounts
         self._exchange = exchange
         self._readers = readers
-        self._delay = delay
         self._lock = asyncio.Lock()
-        self._timer: asyncio.TimerHandle | None = None
+        self._scheduler = Scheduler(rules, self._begin)
+        database.on_change(self._scheduler.mutated)
         self._alarm: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
 
+    def start(self) -> None:
+        """The daemon serves."""
+        self._scheduler.start()
+
     def schedule(self) -> None:
-        """Collect soon; several deletions share one collection."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._delay, self._begin)
+        """Something was deleted: collect soon; several deletions share one collection."""
+        self._scheduler.deleted()
 
     def _begin(self) -> None:
         task = asyncio.get_running_loop().create_task(self.collect())
@@ -87,23 +87,31 @@ class Collector:
 
     async def close(self) -> None:
         """Drop a scheduled collection, finish a running one; the next start collects."""
-        for handle in (self._timer, self._alarm):
-            if handle is not None:
-                handle.cancel()
+        self._scheduler.close()
+        if self._alarm is not None:
+            self._alarm.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def collect_for_caller(self) -> None:
+        """Collect because a client waits for it."""
+        if self._scheduler.delay > 0:
+            await asyncio.sleep(self._scheduler.delay)
+        await self.collect()
 
     async def collect(self) -> None:
         """Collect now; what was scheduled is done then, too."""
         async with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            found = await self._database.call(self._forget)
-            for snapshotter, number in found.snapshots:
-                await self._snapshotters[snapshotter].discard(number)
-            if any(node.kind == "mount" for node in found.nodes):
-                await self._mounts.sweep()
-            blobs = await self._content.sweep()
+            self._scheduler.collecting()
+            begun = time.monotonic()
+            try:
+                found = await self._database.call(self._forget)
+                for snapshotter, number in found.snapshots:
+                    await self._snapshotters[snapshotter].discard(number)
+                if any(node.kind == "mount" for node in found.nodes):
+                    await self._mounts.sweep()
+                blobs = await self._content.sweep()
+            finally:
+                self._scheduler.collected(time.monotonic() - begun)
         for node in found.nodes:
             self._announce(node)
         if blobs or found.nodes:

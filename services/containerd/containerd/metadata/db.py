@@ -48,6 +48,8 @@ class Database:
         self._busy = False
         # The keys of the rows that the current transaction has touched, in their order.
         self._touched: dict[tuple[str, tuple[Any, ...]], None] = {}
+        self._changed = False
+        self._listener: Callable[[], None] = _nobody
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
         try:
             self._use(*recovery.opened(path, data))
@@ -71,6 +73,10 @@ class Database:
 
     def _note(self, table: str, *key: Any) -> None:
         self._touched[table, key] = None
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` whenever something was changed, on the event loop."""
+        self._listener = listener
 
     def migrated(self) -> None:
         """What was written by an earlier version was brought up to date by the daemon; the records are of this version now."""
@@ -127,8 +133,11 @@ class Database:
         done: asyncio.Future[list[_Outcome]],
     ) -> None:
         self._busy = False
+        changed, self._changed = self._changed, False
         if self._waiting:
             self._begin(loop)
+        if changed:
+            self._listener()
         for call, outcome in zip(calls, done.result(), strict=True):
             if isinstance(outcome.error, BaseException):
                 call.future.set_exception(self._translated(outcome.error))
@@ -167,7 +176,7 @@ class Database:
             if self._touched:
                 # On disk before anybody sees it; the database follows.
                 number = self._journal.append(self._changes(), self._sequences())
-                appended = True
+                appended = self._changed = True
                 schema.move(connection, number)
             connection.execute("COMMIT")
         except BaseException:
@@ -231,3 +240,7 @@ class Database:
         self._thread.shutdown()
         self._connection.close()
         self._journal.close()
+
+
+def _nobody() -> None:
+    """Nobody wants to hear of changes."""

@@ -95,7 +95,7 @@ class ImagesService:
         await self._store.delete(request.name, check)
         self._exchange.publish("/images/delete", events.ImageDelete(name=request.name))
         if request.sync:
-            await self._collector.collect()
+            await self._collector.collect_for_caller()
         else:
             self._collector.schedule()
         return Empty()

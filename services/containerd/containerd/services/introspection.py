@@ -29,10 +29,15 @@ class IntrospectionService:
     """Who the daemon is, and what it consists of."""
 
     def __init__(
-        self, uuid: str, root: str, services: Sequence[str], ask_runtime: AskRuntime
+        self,
+        uuid: str,
+        root: str,
+        services: Sequence[str],
+        snapshotters: Sequence[str],
+        ask_runtime: AskRuntime,
     ) -> None:
         self._uuid = uuid
-        self._plugins = list(_plugins(root, services))
+        self._plugins = list(_plugins(root, services, snapshotters))
         self._ask_runtime = ask_runtime
 
     async def server(self, _request: Empty, _context: Any) -> pb.ServerResponse:
@@ -69,23 +74,20 @@ class IntrospectionService:
         return response
 
 
-def _plugins(root: str, services: Sequence[str]) -> Iterator[pb.Plugin]:
+def _plugins(
+    root: str, services: Sequence[str], snapshotters: Sequence[str]
+) -> Iterator[pb.Plugin]:
     """With upstream's names: clients look for some of them before they begin."""
     yield pb.Plugin(
         type="io.containerd.content.v1", id="content", exports={"root": f"{root}/content"}
     )
-    yield pb.Plugin(
-        type="io.containerd.snapshotter.v1",
-        id="overlayfs",
-        platforms=[_PLATFORM],
-        exports={"root": f"{root}/overlayfs"},
-    )
-    yield pb.Plugin(
-        type="io.containerd.snapshotter.v1",
-        id="native",
-        platforms=[_PLATFORM],
-        exports={"root": f"{root}/native"},
-    )
+    for snapshotter in snapshotters:
+        yield pb.Plugin(
+            type="io.containerd.snapshotter.v1",
+            id=snapshotter,
+            platforms=[_PLATFORM],
+            exports={"root": f"{root}/{snapshotter}"},
+        )
     yield pb.Plugin(
         type="io.containerd.metadata.v1",
         id="bolt",

@@ -32,7 +32,7 @@ class LeasesService:
         """End one; what it held goes with the next collection, at once if ``sync``."""
         await self._store.delete(request.id)
         if request.sync:
-            await self._collector.collect()
+            await self._collector.collect_for_caller()
         else:
             self._collector.schedule()
         return Empty()
