@@ -50,16 +50,57 @@ HOST: Final = {
     "ReadonlyPaths": "list of strings", "Init": "bool",
 }  # fmt: skip
 
+_DEVICE_RATE: Final = {"Path": "string", "Rate": "int"}
+NESTED: Final = {
+    "Healthcheck": {
+        "Test": "list of strings", "Interval": "int", "Timeout": "int", "StartPeriod": "int", "StartInterval": "int",
+        "Retries": "int",
+    },
+    "LogConfig": {"Type": "string", "Config": "map of strings"},
+    "RestartPolicy": {"Name": "string", "MaximumRetryCount": "int"},
+    "PortBindings": {"HostIp": "string", "HostPort": "string"},
+    "BlkioWeightDevice": {"Path": "string", "Weight": "int"},
+    "BlkioDeviceReadBps": _DEVICE_RATE, "BlkioDeviceWriteBps": _DEVICE_RATE,
+    "BlkioDeviceReadIOps": _DEVICE_RATE, "BlkioDeviceWriteIOps": _DEVICE_RATE,
+    "Devices": {"PathOnHost": "string", "PathInContainer": "string", "CgroupPermissions": "string"},
+    "DeviceRequests": {
+        "Driver": "string", "Count": "int", "DeviceIDs": "list of strings", "Options": "map of strings",
+    },
+    "Ulimits": {"Name": "string", "Soft": "int", "Hard": "int"},
+    "Mounts": {
+        "Type": "string", "Source": "string", "Target": "string", "ReadOnly": "bool", "Consistency": "string",
+        "BindOptions": "object", "VolumeOptions": "object", "TmpfsOptions": "object", "ImageOptions": "object",
+        "ClusterOptions": "object",
+    },
+}  # fmt: skip
+"""The fields of the objects in some of the fields above."""
+
 
 def check(config: dict[str, Any], host: dict[str, Any]) -> None:
     """Raises InvalidArgument, in the words of Go's decoder, for a field of the wrong type."""
     for struct, fields, document in (("Config", CONFIG, config), ("HostConfig", HOST, host)):
         check_fields(struct, fields, document)
+        _check_nested(document)
 
 
 def check_host(host: dict[str, Any]) -> None:
     """The same for the fields of a HostConfig alone."""
     check_fields("HostConfig", HOST, host)
+    _check_nested(host)
+
+
+def _check_nested(document: dict[str, Any]) -> None:
+    for name, fields in NESTED.items():
+        value = document.get(name) or {}
+        match (CONFIG | HOST)[name]:
+            case "object":
+                objects = [value]
+            case "map of lists":
+                objects = [each for some in value.values() for each in some or ()]
+            case _:
+                objects = list(value)
+        for each in objects:
+            check_fields(name, fields, each or {})
 
 
 def check_request(document: dict[str, Any]) -> None:

@@ -29,21 +29,17 @@ REQUESTS: Final[Mapping[str, Schema]] = {
         },
         {"RestartPolicy": "RestartPolicyRequest"},
     ),
-    "DeviceMapping": request({"PathOnHost": "string", "PathInContainer": "string", "CgroupPermissions": "string"}),
+    "DeviceMapping": request(fields.NESTED["Devices"]),
+    "DeviceRequest": request(fields.NESTED["DeviceRequests"]),
     "EndpointRequest": request(fields.ENDPOINT, {"IPAMConfig": "Address"}),
     "ExecCreate": request(fields.EXEC),
     "ExecStart": request({"Detach": "bool", "Tty": "bool", "ConsoleSize": "list of ints"}),
-    "HealthConfig": request(
-        {
-            "Test": "list of strings", "Interval": "int", "Timeout": "int", "StartPeriod": "int", "StartInterval": "int",
-            "Retries": "int",
-        }
-    ),
+    "HealthConfig": request(fields.NESTED["Healthcheck"]),
     "HostConfigRequest": request(
         fields.HOST,
         {
             "LogConfig": "LogConfigRequest", "PortBindings": "PortBindingRequest", "RestartPolicy": "RestartPolicyRequest",
-            "Devices": "DeviceMapping", "Ulimits": "UlimitRequest", "Mounts": "MountRequest",
+            "Devices": "DeviceMapping", "DeviceRequests": "DeviceRequest", "Ulimits": "UlimitRequest", "Mounts": "MountRequest",
             "BlkioDeviceReadBps": "ThrottleDevice", "BlkioDeviceWriteBps": "ThrottleDevice",
             "BlkioDeviceReadIOps": "ThrottleDevice", "BlkioDeviceWriteIOps": "ThrottleDevice",
             "BlkioWeightDevice": "WeightDevice",
@@ -51,21 +47,16 @@ REQUESTS: Final[Mapping[str, Schema]] = {
     ),
     "IPAM": request(creation.IPAM, {"Config": "IPAMPool"}),
     "IPAMPool": request(creation.POOL),
-    "LogConfigRequest": request({"Type": "string", "Config": "map of strings"}),
-    "MountRequest": request(
-        {
-            "Target": "string", "Source": "string", "Type": "string", "ReadOnly": "bool", "Consistency": "string",
-            "BindOptions": "object", "VolumeOptions": "object", "TmpfsOptions": "object", "ImageOptions": "object",
-        }
-    ),
+    "LogConfigRequest": request(fields.NESTED["LogConfig"]),
+    "MountRequest": request(fields.NESTED["Mounts"]),
     "NetworkConnect": request({"Container": "string", "EndpointConfig": "object"}, {"EndpointConfig": "EndpointRequest"}),
     "NetworkCreate": request(creation.REQUEST, {"IPAM": "IPAM"}),
     "NetworkDisconnect": request({"Container": "string", "Force": "bool"}),
     "NetworkingConfig": request({"EndpointsConfig": "map of objects"}, {"EndpointsConfig": "EndpointRequest"}),
-    "PortBindingRequest": request({"HostIp": "string", "HostPort": "string"}),
-    "RestartPolicyRequest": request({"Name": "string", "MaximumRetryCount": "int"}),
-    "ThrottleDevice": request({"Path": "string", "Rate": "int"}),
-    "UlimitRequest": request({"Name": "string", "Soft": "int", "Hard": "int"}),
+    "PortBindingRequest": request(fields.NESTED["PortBindings"]),
+    "RestartPolicyRequest": request(fields.NESTED["RestartPolicy"]),
+    "ThrottleDevice": request(fields.NESTED["BlkioDeviceReadBps"]),
+    "UlimitRequest": request(fields.NESTED["Ulimits"]),
     "VolumeCreate": request(VOLUME),
-    "WeightDevice": request({"Path": "string", "Weight": "int"}),
+    "WeightDevice": request(fields.NESTED["BlkioWeightDevice"]),
 }  # fmt: skip
