@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.support.images import docker_archive, layer
 from tests.support.stack import Stack
 
 
@@ -57,6 +58,41 @@ def test_bad_mounts(stack: Stack) -> None:
     error = stack.fails("run", "-v", "/a:/x", "-v", "/b:/x", "busybox", "true", code=125)
     assert "Duplicate mount point: /x" in error
     assert stack.docker("ps", "-aq") == ""
+
+
+def test_image_mounts(stack: Stack, tmp_path: Path) -> None:
+    base = docker_archive(
+        "tools:1", [layer({"opt/tool": b"one\n"}), layer({"opt/more/deep": b"two\n"})]
+    )
+    stack.docker("load", stdin=base)
+    words = ("--mount", "type=image,source=tools:1,target=/tools")
+    listing = "cat /tools/opt/tool /tools/opt/more/deep; touch /tools/x"
+    done = stack.call("run", "--name", "user", *words, "busybox", "sh", "-c", listing)
+    assert done.out == "one\ntwo\n"
+    assert "Read-only file system" in done.err
+    (point,) = stack.inspect("user")["Mounts"]
+    assert (point["Type"], point["Name"], point["RW"]) == ("image", "tools:1", False)
+    # The image may go; what the container has of it stays until the container goes.
+    stack.docker("rmi", "-f", "tools:1")
+    stack.docker("cp", "user:/tools/opt/tool", str(tmp_path / "tool"))
+    assert (tmp_path / "tool").read_text() == "one\n"
+    stack.kill("dockerd")
+    assert stack.call("start", "-a", "user").out == "one\ntwo\n"
+    heir = ("run", "--rm", "--volumes-from", "user", "busybox", "cat", "/tools/opt/tool")
+    assert stack.docker(*heir) == "one"
+    stack.docker("rm", "user")
+    error = stack.fails("create", *words, "busybox", code=1)
+    assert "No such image: tools:1" in error
+    stack.docker("load", stdin=base)
+    below = f"{words[1]},image-subpath=opt/more"
+    assert stack.docker("run", "--rm", "--mount", below, "busybox", "ls", "/tools") == "deep"
+    below = f"{words[1]},image-subpath=nowhere"
+    error = stack.fails("run", "--rm", "--mount", below, "busybox", "ls", "/tools", code=127)
+    assert "no such file or directory" in error
+    below = f"{words[1]},image-subpath=../x"
+    error = stack.fails("run", "--rm", "--mount", below, "busybox", "ls", "/tools", code=125)
+    assert "subpath must be a relative path within the volume" in error
+    stack.docker("rmi", "tools:1")
 
 
 def test_volume_mount_does_not_leave_the_rootfs_by_a_link(stack: Stack, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from dockerd.containers.connect import Connector
 from dockerd.containers.create import Creator
 from dockerd.containers.filesystem import Filesystems
 from dockerd.containers.health import HealthMonitor
+from dockerd.containers.image_mounts import ImageMounts
 from dockerd.containers.inspect import Inspector
 from dockerd.containers.list import Lister
 from dockerd.containers.logs import LogReader
@@ -311,6 +312,7 @@ def _assemble(
     volumes = Catalog(volume_store, drivers, store.users_of_volume, events)
     mounter = Mounter(volume_store, drivers, Ledger(f"{config.exec_root}/volumes"))
     volume_use = VolumeUse(mounter, events)
+    image_mounts = ImageMounts(tasks, images)
     daemon_id = _daemon_id(config.data_root)
     announcer = Announcer(events, networks)
     rootfs = RootFilesystems(tasks, config.data_root)
@@ -334,6 +336,7 @@ def _assemble(
         store=store,
         tasks=tasks,
         volumes=volumes,
+        image_mounts=image_mounts,
         stopper=stopper,
         teardown=teardown,
         attacher=attacher,
@@ -377,6 +380,7 @@ def _assemble(
         backoff=backoff,
         health=health,
         volumes=volumes,
+        image_mounts=image_mounts,
         on_exec_exit=_first(probes.exited, execs.exited),
         on_reconcile=_both(probes.reconcile, execs.reconcile),
     )
@@ -397,6 +401,7 @@ def _assemble(
             tasks=tasks,
             images=images,
             volumes=volumes,
+            image_mounts=image_mounts,
             announcer=announcer,
             config=live,
         ),

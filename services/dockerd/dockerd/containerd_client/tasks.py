@@ -81,6 +81,19 @@ class Tasks:
         )
         return _mounts(response.mounts)
 
+    async def view(self, key: str, parent: str) -> list[Mount]:
+        """The same that cannot be written to."""
+        request = snapshots.ViewSnapshotRequest(
+            snapshotter=_SNAPSHOTTER,
+            key=key,
+            parent=parent,
+            labels={"containerd.io/gc.root": "dockerd"},
+        )
+        response = await self._containerd.call(
+            "snapshots.v1.Snapshots", "View", request, snapshots.ViewSnapshotResponse
+        )
+        return _mounts(response.mounts)
+
     async def mounts(self, key: str) -> list[Mount]:
         """How to mount a snapshot."""
         response = await self._containerd.ask(

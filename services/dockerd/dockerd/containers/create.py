@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from typing import Any
 
 from dockerd.config import LiveConfig
@@ -22,6 +23,7 @@ from dockerd.containers import (
 from dockerd.containers.announce import Announcer
 from dockerd.containers.errors import NoCommand
 from dockerd.containers.image_config import merged_config
+from dockerd.containers.image_mounts import ImageMounts
 from dockerd.containers.model import Container, now
 from dockerd.containers.store import ContainerStore
 from dockerd.images import platforms
@@ -44,6 +46,7 @@ class Creator:
         tasks: Tasks,
         images: ImageStore,
         volumes: Catalog,
+        image_mounts: ImageMounts,
         announcer: Announcer,
         config: LiveConfig,
     ) -> None:
@@ -51,6 +54,7 @@ class Creator:
         self._tasks = tasks
         self._images = images
         self._volumes = volumes
+        self._image_mounts = image_mounts
         self._announcer = announcer
         self._config = config
 
@@ -117,15 +121,16 @@ class Creator:
             container.mounts = await mountpoints.resolve(
                 container_id, container.config, container.host, self._volumes, self._store
             )
+            await self._image_mounts.make(container)
             container.layers = await self._tasks.prepare(container_id, image.top)
             container.save()
         except BaseException:
             self._store.release(container.name)
             await self._volumes.forget_made_for(container_id)
-            with contextlib.suppress(OSError):
-                os.rmdir(container.directory)
             with contextlib.suppress(EngineError):
                 await self._tasks.remove_snapshot(container_id)
+                await self._image_mounts.remove(container_id, container.directory)
+                shutil.rmtree(container.directory, ignore_errors=True)
             raise
         self._store.add(container)
 

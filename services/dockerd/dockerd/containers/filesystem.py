@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from dockerd.containers import image_mounts
 from dockerd.containers.model import Container
 from dockerd.containers.rootfs import RootFilesystems
 from dockerd.containers.volume_use import VolumeUse
@@ -54,8 +55,11 @@ class Filesystems:
         """Mount the snapshot and its volumes, keep a detached clone of that tree, and unmount: no path leads there."""
         await self._rootfs.mount(container)
         try:
+            if volumes:
+                image_mounts.mount(container)
             return await asyncio.to_thread(self._clone, container, volumes=volumes)
         finally:
+            image_mounts.unmount(container)
             self._rootfs.unmount(container)
 
     def _clone(self, container: Container, *, volumes: bool) -> int:

@@ -108,7 +108,9 @@ def parse_mount(each: dict[str, Any]) -> MountSpec:
                 return _volume(each, destination)
             case "tmpfs":
                 return _tmpfs(each, destination)
-            case "image" | "npipe" | "cluster":
+            case "image":
+                return _image(each, destination)
+            case "npipe" | "cluster":
                 raise InvalidArgument("mount type is not supported yet")
             case _:
                 raise InvalidArgument("mount type unknown")
@@ -171,8 +173,7 @@ def _volume(each: dict[str, Any], destination: str) -> MountSpec:
     subpath = options.get("Subpath") or ""
     if subpath and not source:
         raise InvalidArgument("must not set Subpath when using anonymous volumes")
-    if subpath and (subpath.startswith("/") or ".." in subpath.split("/")):
-        raise InvalidArgument("subpath must be a relative path within the volume")
+    _check_subpath(subpath)
     if each.get("ReadOnly") and not source:
         raise InvalidArgument("must not set ReadOnly mode when using anonymous volumes")
     driver = options.get("DriverConfig") or {}
@@ -187,6 +188,25 @@ def _volume(each: dict[str, Any], destination: str) -> MountSpec:
         driver_options=driver.get("Options") or {},
         labels=options.get("Labels") or {},
     )
+
+
+def _image(each: dict[str, Any], destination: str) -> MountSpec:
+    if not each.get("Source"):
+        raise InvalidArgument("field Source must not be empty")
+    subpath = (each.get("ImageOptions") or {}).get("Subpath") or ""
+    _check_subpath(subpath)
+    return MountSpec(
+        kind="image",
+        source=each["Source"],
+        destination=destination,
+        writable=False,
+        subpath=subpath,
+    )
+
+
+def _check_subpath(subpath: str) -> None:
+    if subpath.startswith("/") or ".." in subpath.split("/"):
+        raise InvalidArgument("subpath must be a relative path within the volume")
 
 
 def _tmpfs(each: dict[str, Any], destination: str) -> MountSpec:

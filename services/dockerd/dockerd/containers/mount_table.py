@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Final
 
+from dockerd.containers import image_mounts
 from dockerd.containers.model import Container
 from dockerd.linux import mounts as linux_mounts
 from dockerd.linux.openat import open_in_root
@@ -26,6 +27,7 @@ def prepare(container: Container) -> None:
                     f'invalid mount config for type "bind": bind source path does not exist: {point["Source"]}'
                 )
             os.makedirs(point["Source"], mode=0o755, exist_ok=True)
+    image_mounts.mount(container)
     for index, point in _with_subpath(container):
         _mount_subpath(point, _stand_in(container, index))
 
@@ -38,6 +40,7 @@ def remove(container: Container) -> None:
                 _stand_in(container, index),
                 linux_mounts.MNT_DETACH | linux_mounts.UMOUNT_NOFOLLOW,
             )
+    image_mounts.unmount(container)
 
 
 def _with_subpath(container: Container) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -86,6 +86,8 @@ async def _point(
             point["ReadOnly"] = spec.read_only
         case "tmpfs":
             point["Options"] = list(spec.tmpfs_options)
+        case "image":
+            point["Name"], point["Subpath"] = spec.source, spec.subpath
         case _:
             point |= await _volume(spec, volumes, container_id, undo)
     return point

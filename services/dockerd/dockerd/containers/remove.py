@@ -14,6 +14,7 @@ from dockerd.containers import wait
 from dockerd.containers.announce import Announcer
 from dockerd.containers.attach import Attacher
 from dockerd.containers.errors import RemovalInProgress, RemovalOfRunning
+from dockerd.containers.image_mounts import ImageMounts
 from dockerd.containers.model import Container
 from dockerd.containers.restart_policy import Backoff
 from dockerd.containers.state import NEVER
@@ -39,6 +40,7 @@ class Remover:
         store: ContainerStore,
         tasks: Tasks,
         volumes: Catalog,
+        image_mounts: ImageMounts,
         stopper: Stopper,
         teardown: Teardown,
         attacher: Attacher,
@@ -49,6 +51,7 @@ class Remover:
         self._store = store
         self._tasks = tasks
         self._volumes = volumes
+        self._image_mounts = image_mounts
         self._stopper = stopper
         self._teardown = teardown
         self._attacher = attacher
@@ -79,6 +82,7 @@ class Remover:
                     await self._tasks.delete(container.container_id)
                 await self._teardown.run(container)
                 await self._tasks.remove_snapshot(container.container_id)
+                await self._image_mounts.remove(container.container_id, container.directory)
                 if volumes:
                     await self._remove_anonymous(container)
                 if container.waiters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from typing import Final
 
 from dockerd.containerd_client.tasks import Mount, Tasks
@@ -35,17 +36,8 @@ class RootFilesystems:
         merged = self.path(container)
         mounts = await self._mounts(container)
         os.makedirs(merged, mode=0o711, exist_ok=True)
-        _detach(merged)
-        for kind, source, options in mounts:
-            flags, data = 0, []
-            for word in options:
-                if word in {"bind", "rbind"}:
-                    flags |= linux_mounts.MS_BIND | (linux_mounts.MS_REC if word == "rbind" else 0)
-                elif word == "ro":
-                    flags |= linux_mounts.MS_RDONLY
-                elif word != "rw":
-                    data.append(word)
-            linux_mounts.mount(source, merged, kind, flags, ",".join(data) or None)
+        detach(merged)
+        mount_layers(mounts, merged)
         return merged
 
     async def _mounts(self, container: Container) -> list[Mount]:
@@ -67,7 +59,7 @@ class RootFilesystems:
     def unmount(self, container: Container) -> None:
         """Harmless for one that is not mounted."""
         merged = self.path(container)
-        _detach(merged)
+        detach(merged)
         with contextlib.suppress(OSError):
             os.rmdir(merged)
 
@@ -101,7 +93,22 @@ class RootFilesystems:
         return await self._tasks.usage(container.container_id)
 
 
-def _detach(merged: str) -> None:
+def mount_layers(mounts: Iterable[Mount], target: str) -> None:
+    """Mount a snapshot; raises OSError."""
+    for kind, source, options in mounts:
+        flags, data = 0, []
+        for word in options:
+            if word in {"bind", "rbind"}:
+                flags |= linux_mounts.MS_BIND | (linux_mounts.MS_REC if word == "rbind" else 0)
+            elif word == "ro":
+                flags |= linux_mounts.MS_RDONLY
+            elif word != "rw":
+                data.append(word)
+        linux_mounts.mount(source, target, kind, flags, ",".join(data) or None)
+
+
+def detach(merged: str) -> None:
+    """Unmount all that is mounted there; harmless where nothing is."""
     for _ in range(_MOUNT_TRIES):
         try:
             linux_mounts.umount(merged, linux_mounts.MNT_DETACH | linux_mounts.UMOUNT_NOFOLLOW)

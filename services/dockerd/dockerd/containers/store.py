@@ -99,7 +99,9 @@ class ContainerStore:
         return {
             container.container_id
             for container in self
-            if any(point.get("Name") == name for point in container.mounts)
+            if any(
+                point["Type"] == "volume" and point["Name"] == name for point in container.mounts
+            )
         }
 
     def users_of_image(self, image_id: str) -> dict[str, bool]:

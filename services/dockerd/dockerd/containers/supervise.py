@@ -14,6 +14,7 @@ from dockerd.containerd_client.tasks import Exited, TaskEvent, Tasks, TaskState
 from dockerd.containers import restart_policy, wait
 from dockerd.containers.announce import Announcer
 from dockerd.containers.health import HealthMonitor
+from dockerd.containers.image_mounts import ImageMounts
 from dockerd.containers.model import Container, moment, now, seconds_of
 from dockerd.containers.remove import Remover
 from dockerd.containers.restart_policy import Backoff
@@ -48,6 +49,7 @@ class Supervisor:
         backoff: Backoff,
         health: HealthMonitor,
         volumes: Catalog,
+        image_mounts: ImageMounts,
         on_exec_exit: Callable[[str, str, Exited], None],
         on_reconcile: Callable[[], Awaitable[None]],
     ) -> None:
@@ -61,6 +63,7 @@ class Supervisor:
         self._backoff = backoff
         self._health = health
         self._volumes = volumes
+        self._image_mounts = image_mounts
         self._on_exec_exit = on_exec_exit
         self._on_reconcile = on_reconcile
         self._background = Background()
@@ -187,6 +190,7 @@ class Supervisor:
         for container_id in self._store.unfinished():
             try:
                 await self._tasks.remove_snapshot(container_id)
+                await self._image_mounts.remove(container_id, self._store.directory(container_id))
                 await self._volumes.forget_made_for(container_id)
                 self._store.sweep(container_id)
             except EngineError as error:
