@@ -105,6 +105,9 @@ test-nerdctl: bin test-deps $(TOOLS)/usr/bin/nerdctl ## nerdctl against our cont
 test-ctr2: bin test-deps $(TOOLS)/usr/bin/ctr2 ## The ctr of containerd 2 against our containerd; needs root, a Go compiler
 	$(VENV)/bin/pytest -v tests/integration/ctr/test_ctr2.py
 
+test-crictl: bin test-deps $(TOOLS)/usr/bin/crictl ## crictl against our containerd, which has no CRI yet; needs root, a Go compiler
+	$(VENV)/bin/pytest -v tests/integration/ctr/test_crictl.py
+
 test-containerd2: bin test-deps $(TOOLS)/usr/bin/containerd2 ## Our dockerd on containerd 2; needs root and a Go compiler
 	$(VENV)/bin/pytest -v tests/swap/test_containerd.py
 
@@ -136,8 +139,9 @@ MODULE_nerdctl := github.com/containerd/nerdctl/v2 v2.0.3 h1:hdbDSsFHFNehQEbUort
 MODULE_ctr2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk= ./cmd/ctr
 MODULE_compose2 := github.com/docker/compose/v2 v2.40.3 h1:XeYkQu1svDtyfZPv5nTwFryQ25ZJMkIlc4pz9HalMPI= ./cmd
 MODULE_containerd2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk= ./cmd/containerd
+MODULE_crictl := sigs.k8s.io/cri-tools v1.34.0 h1:KqL9EJ+WgHtz1HR1exezm91n+o8O2uMLs/eHzHJHAWw= ./cmd/crictl
 
-$(foreach program,nerdctl ctr2 compose2 containerd2,$(TOOLS)/usr/bin/$(program)): $(TOOLS)/usr/bin/%:
+$(foreach program,nerdctl ctr2 compose2 containerd2 crictl,$(TOOLS)/usr/bin/$(program)): $(TOOLS)/usr/bin/%:
 	@command -v go >/dev/null || { echo 'a Go compiler is needed to build $*'; exit 1; }
 	@set -- $(MODULE_$*) && found=$$(GONOSUMDB='*' go mod download -json "$$1@$$2") && \
 	field() { printf '%s\n' "$$found" | sed -n "s/.*\"$$1\": \"\(.*\)\".*/\1/p"; }; \
