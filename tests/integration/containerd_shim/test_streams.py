@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.integration.containerd_shim.conftest import World, runc_options, settle
+
+from wire.errors import InvalidArgument
 
 pytestmark = pytest.mark.root
 
@@ -32,13 +35,15 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", path], check=True)
 
 
-async def test_fifos(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["", "fifo://"])
+async def test_fifos(world: World, tmp_path: Path, scheme: str) -> None:
     paths = {name: str(tmp_path / name) for name in ("stdin", "stdout", "stderr")}
     for path in paths.values():
         os.mkfifo(path)
     readers = [os.open(paths[name], os.O_RDONLY | os.O_NONBLOCK) for name in ("stdout", "stderr")]
     box = world.bundle()
-    await box.create("sh", "-c", "cat; echo err >&2", **paths)
+    uris = {name: f"{scheme}{path}" for name, path in paths.items()}
+    await box.create("sh", "-c", "cat; echo err >&2", **uris)
     writer = os.open(paths["stdin"], os.O_WRONLY)
     await box.call("Start")
     os.write(writer, b"in and out")
@@ -48,6 +53,52 @@ async def test_fifos(world: World, tmp_path: Path) -> None:
     assert [os.read(each, 100) for each in readers] == [b"in and out", b"err\n"]
     for each in readers:
         os.close(each)
+
+
+async def test_a_reader_may_leave_and_another_come(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    box = world.bundle()
+    script = "echo one; while ! [ -e /go ]; do sleep 0.05; done; echo two"
+    pid = await box.run("sh", "-c", script, stdout=str(path))
+    found = bytearray()
+
+    def read(descriptor: int) -> bytes:
+        with contextlib.suppress(BlockingIOError):
+            found.extend(os.read(descriptor, 100))
+        return bytes(found)
+
+    await settle(lambda: read(reader) == b"one\n")
+    os.close(reader)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    Path(f"/proc/{pid}/root/go").touch()
+    try:
+        await box.call("Wait")
+        await settle(lambda: read(reader) == b"one\ntwo\n")
+    finally:
+        (world.rootfs / "go").unlink()
+        os.close(reader)
+
+
+async def test_a_bare_path_may_be_a_file(world: World, tmp_path: Path) -> None:
+    out, err = tmp_path / "out", tmp_path / "err"
+    out.write_text("before\n")
+    err.touch()
+    box = world.bundle()
+    await box.run("sh", "-c", "echo out; echo err >&2", stdout=str(out), stderr=str(err))
+    await box.call("Wait")
+    assert (out.read_text(), err.read_text()) == ("before\nout\n", "err\n")
+    with pytest.raises(InvalidArgument, match="does not exist"):
+        await world.bundle().run("true", stdout=str(tmp_path / "nowhere"))
+
+
+async def test_what_other_shims_have_is_refused(world: World) -> None:
+    for uri in ("npipe:////./pipe/x", "ttrpc+unix:///run/x?streaming_id=1"):
+        with pytest.raises(InvalidArgument, match="stdio scheme"):
+            await world.bundle().run("true", stdout=uri)
+    with pytest.raises(InvalidArgument, match="stdin scheme"):
+        await world.bundle().run("true", stdin="file:///etc/hostname")
 
 
 async def test_pipes_belong_to_whom_the_options_name(world: World, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from shim.loop import WRITE
 
@@ -116,8 +117,13 @@ class DescriptorSink:
 
 
 def open_fifo(path: str) -> int:
-    """A FIFO opened for both directions: it neither blocks without a reader nor breaks when one leaves for a while."""
-    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    """A FIFO opened for both directions: it neither blocks without a reader nor breaks when one leaves for a while.
+
+    Clients may name another file the same way, which is appended to, as containerd's shims do.
+    """
+    if stat.S_ISFIFO(os.stat(path).st_mode):
+        return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def open_file(path: str) -> int:

@@ -32,8 +32,16 @@ def test_a_loggers_query_is_its_command_line() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["npipe:///x", "json-file:///x?unknown=1", "json-file:///x?max-size=big", "binary://relative", "file:///%zz"],
-)  # fmt: skip
+    [
+        "npipe:///x",
+        "ttrpc+unix:///x?streaming_id=1",
+        "pipe:///x",
+        "json-file:///x?unknown=1",
+        "json-file:///x?max-size=big",
+        "binary://relative",
+        "file:///%zz",
+    ],
+)
 def test_what_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
         uri.parse(text)
