@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,3 +176,29 @@ def test_without_criu_it_is_a_clear_error(containerd: Containerd, image: str) ->
     error = containerd.fails("tasks", "checkpoint", "frozen")
     assert "criu is needed and is not there" in error
     assert status(containerd, "frozen") == "RUNNING"
+
+
+def test_a_container_with_its_files_is_saved_and_comes_back(
+    dumper: Containerd, criu: StandIn, tmp_path: Path
+) -> None:
+    script = ("sh", "-c", "echo mine > /file; rm /three")
+    dumper.ctr("tasks", "exec", "--exec-id", "x", "saved", *script)
+    name = "docker.io/library/saved:1"
+    dumper.ctr("containers", "checkpoint", "--rw", "--image", "--task", "saved", name)
+    # It was paused meanwhile, and goes on.
+    assert status(dumper, "saved") == "RUNNING"
+    criu.will_restore()
+    dumper.ctr("containers", "restore", "--rw", "--live", "back", name)
+    assert status(dumper, "back") == "RUNNING"
+    assert IMAGE in dumper.ctr("containers", "ls")
+    target = tmp_path / "m"
+    target.mkdir()
+    subprocess.run(dumper.ctr("snapshots", "mounts", target, "back").split(), check=True)
+    try:
+        assert (target / "file").read_text() == "mine\n"
+        assert not (target / "three").exists()
+    finally:
+        subprocess.run(["umount", target], check=True)
+    dumper.ctr("tasks", "kill", "--signal", "9", "back")
+    wait_until(lambda: status(dumper, "back") == "STOPPED")
+    dumper.ctr("images", "rm", "--sync", name)

@@ -185,3 +185,12 @@ services:
     finally:
         nerdctl(*compose, "down", timeout=60)
     assert nerdctl("ps", "-aq") == ""
+
+
+def test_the_native_snapshotter(nerdctl: Nerdctl) -> None:
+    flags = ("--snapshotter", "native")
+    script = "echo mine > /file; cat /file"
+    run = ("run", "--rm", "--net", "none", "--runtime", OURS, IMAGE, "sh", "-c", script)
+    assert nerdctl(*flags, *run) == "mine"
+    listed = nerdctl.daemon.ctr("-n", "nerd", "snapshots", "--snapshotter", "native", "ls")
+    assert len(listed.splitlines()) > 1
