@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.restart import victims
 from tests.support.stack import Stack, wait_until
 
 
@@ -200,6 +203,26 @@ def test_syslog_over_tcp_survives_both_daemons(stack: Stack) -> None:
     )
     assert "failed to initialize logging driver: dial tcp 127.0.0.1:" in error
     assert "connect: connection refused" in error
+
+
+@pytest.mark.parametrize("driver", ["json-file", "local", "syslog"])
+def test_logs_go_on_when_their_shim_is_killed(stack: Stack, driver: str) -> None:
+    script = "echo before; while [ ! -e /go ]; do sleep 0.05; done; echo after"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(20)
+        words = ["--log-driver", driver]
+        if driver == "syslog":
+            words += ["--log-opt", f"syslog-address=udp://127.0.0.1:{server.getsockname()[1]}"]
+        name = stack.docker("run", "-d", *words, "busybox", "sh", "-c", script)
+        wait_until(lambda: stack.docker("logs", name) == "before")
+        os.kill(victims.shim(stack, name), signal.SIGKILL)
+        wait_until(lambda: stack.call("exec", name, "touch", "/go").code == 0)
+        stack.docker("wait", name)
+        wait_until(lambda: stack.docker("logs", name).splitlines() == ["before", "after"])
+        if driver == "syslog":
+            assert server.recv(1000).endswith(b"before\n")
+            assert server.recv(1000).endswith(b"after\n")
 
 
 def test_drivers_that_cannot_be_had(stack: Stack) -> None:

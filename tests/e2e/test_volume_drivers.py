@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,6 +194,31 @@ def test_a_mount_that_was_cut_short(stack: Stack, plugin: VolumePlugin) -> None:
     plugin.wait_for("Unmount", 2)
     wait_until(lambda: os.listdir(ledger) == [])
     assert plugin.mounted["vol"] == []
+
+
+@pytest.mark.parametrize("method", ["Create", "Mount", "Unmount", "Remove"])
+def test_the_daemon_dies_while_the_plugin_works(
+    stack: Stack, plugin: VolumePlugin, method: str
+) -> None:
+    """Whatever the plugin has done meanwhile is known afterwards, or given back."""
+    run = ("run", "-v", "vol:/v", "--volume-driver", "elsewhere", "busybox", "true")
+    if method == "Remove":
+        stack.docker("volume", "create", "-d", "elsewhere", "vol")
+        run = ("volume", "rm", "vol")
+    hold = plugin.holds[f"VolumeDriver.{method}"] = threading.Event()
+    with stack.popen(*run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+        plugin.wait_for(method)
+        del plugin.holds[f"VolumeDriver.{method}"]
+        stack.kill("dockerd")
+        hold.set()
+        client.wait(30)
+    wait_until(lambda: not any(plugin.mounted.values()), what=f"unmounted: {plugin.mounted}")
+    wait_until(lambda: os.listdir(stack.root / "run/docker/volumes") == [])
+    listed = stack.docker("volume", "ls", "-q").split()
+    assert listed == list(plugin.options)
+    # It can be used, and made again.
+    again = ("run", "--rm", "-v", "vol:/v", "--volume-driver", "elsewhere", "busybox", "true")
+    stack.docker(*again)
 
 
 def test_events(stack: Stack, plugin: VolumePlugin) -> None:

@@ -27,13 +27,20 @@ class VolumePlugin:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refuses: dict[str, str] = {}
         """Methods that fail, with the words that they fail with."""
+        self.holds: dict[str, threading.Event] = {}
+        """Methods that answer only when their event is set."""
         self._changed = threading.Condition()
+        self._busy = threading.Lock()
 
     def answer(self, method: str, document: dict[str, Any]) -> dict[str, Any]:
         """Answer one call."""
         with self._changed:
             self.calls.append((method, document))
             self._changed.notify_all()
+        # One thing at a time, as plugins do that keep books.
+        with self._busy:
+            if method in self.holds:
+                self.holds[method].wait(60)
             if method in self.refuses:
                 raise Refusal(self.refuses[method])
             if method == "Plugin.Activate":

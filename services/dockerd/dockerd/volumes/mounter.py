@@ -11,7 +11,7 @@ from dockerd.volumes.ledger import Ledger
 from dockerd.volumes.locks import NameLocks
 from dockerd.volumes.model import LOCAL, Volume
 from dockerd.volumes.store import VolumeStore
-from wire.errors import EngineError, Unavailable
+from wire.errors import EngineError, NotFound, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Mounter:
                     "volume not unmounted",
                     extra={"volume": name, "holder": holder, "error": error.message},
                 )
-                if isinstance(error, Unavailable):
+                if isinstance(error, Unavailable | NotFound):
                     return
         self._ledger.discard(holder, name)
 

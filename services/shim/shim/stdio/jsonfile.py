@@ -43,16 +43,12 @@ class JsonFile(RotatingLog):
         super().__init__(path, max_size, max_file, compress=compress)
 
     def replay(self, send: Callable[[str, bytes], None]) -> None:
-        """Hand every record that is in the files, but for those that are compressed, to ``send(stream, text)``, oldest first."""
-        for path in (
-            *(f"{self._path}.{number}" for number in range(self._max_file - 1, 0, -1)),
-            self._path,
-        ):
-            with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-                for line in file:
-                    with contextlib.suppress(ValueError, KeyError):
-                        record = json.loads(line)
-                        send(record["stream"], record["log"].encode())
+        """Hand every record that is in the files to ``send(stream, text)``, oldest first."""
+        for content in self.contents():
+            for line in content.splitlines():
+                with contextlib.suppress(ValueError, KeyError):
+                    record = json.loads(line)
+                    send(record["stream"], record["log"].encode())
 
     def append(self, stream: str, records: list[bytes]) -> None:
         """Encode and write records."""

@@ -6,7 +6,6 @@ An entry is moby's ``LogEntry``: source 1, time_nano 2, line 3 (without its newl
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import time
@@ -66,15 +65,10 @@ class LocalFile(RotatingLog):
         self.store(b"".join(encoded))
 
     def replay(self, send: Callable[[str, bytes], None]) -> None:
-        """Hand every record that is in the files, but for those that are compressed, to ``send(stream, text)``, oldest first."""
-        for path in (
-            *(f"{self._path}.{number}" for number in range(self._max_file - 1, 0, -1)),
-            self._path,
-        ):
-            with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-                data = file.read()
-                for at, end in _entries(data):
-                    send(*_decoded(data[at + _FRAME : end - _FRAME]))
+        """Hand every record that is in the files to ``send(stream, text)``, oldest first."""
+        for data in self.contents():
+            for at, end in _entries(data):
+                send(*_decoded(data[at + _FRAME : end - _FRAME]))
 
     def split(self, data: bytes) -> list[bytes]:
         """Each entry with its sizes."""

@@ -12,6 +12,7 @@ from shim.succession import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
 
@@ -114,6 +115,18 @@ class RotatingLog(LineLog):
             self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640
         )
         self._size = os.fstat(self._descriptor).st_size
+
+    def contents(self) -> Iterator[bytes]:
+        """The content of each file, oldest first."""
+        for number in range(self._max_file - 1, -1, -1):
+            path = f"{self._path}.{number}" if number else self._path
+            with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+                yield file.read()
+                continue
+            with contextlib.suppress(FileNotFoundError), open(f"{path}.gz", "rb") as file:
+                import zlib
+
+                yield zlib.decompress(file.read(), zlib.MAX_WBITS | 16)
 
     # -- rotation
 

@@ -144,3 +144,6 @@ def test_rotation_and_compression(tmp_path: Path) -> None:
     numbers = [int(each.line.split()[1]) for each in lines]
     assert numbers == list(range(400 - len(numbers), 400))
     assert len(numbers) > 200
+    replayed: list[bytes] = []
+    log.replay(lambda _, text: replayed.append(text))
+    assert replayed == [b"line %d\n" % number for number in numbers]
