@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import BinaryIO, Final
 
 from wire.errors import InvalidArgument, PermissionDenied, Unavailable
+from wire.registry import proxies
 from wire.registry.auth import Credentials, Grant, authorize
 from wire.registry.hosts import Host
 
@@ -214,11 +215,17 @@ class Endpoint:
     def _connect(self, authority: str, plain: bool) -> http.client.HTTPConnection:  # noqa: FBT001 - a callback
         own = authority == self.host.authority
         timeout = min(_TIMEOUT, self.host.dial_timeout) if own else _TIMEOUT
+        proxy = proxies.chosen("http" if plain else "https", authority)
         if plain:
-            connection: http.client.HTTPConnection = _Connection(authority, timeout=timeout)
-        else:
-            context = _tls(self.host) if own else _trusted()
-            connection = _SecureConnection(authority, timeout=timeout, context=context)
+            if proxy is not None:
+                return _ProxiedConnection(proxy, authority, timeout=timeout)
+            return _Connection(authority, timeout=timeout)
+        context = _tls(self.host) if own else _trusted()
+        if proxy is None:
+            return _SecureConnection(authority, timeout=timeout, context=context)
+        connection = _SecureConnection(proxy.host, proxy.port, timeout=timeout, context=context)
+        parts = urllib.parse.urlsplit(f"//{authority}")
+        connection.set_tunnel(parts.hostname or "", parts.port or 443, _authorization(proxy))
         return connection
 
 
@@ -228,6 +235,30 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         super().connect()
         self.sock.settimeout(_TIMEOUT)
+
+
+class _ProxiedConnection(_Connection):
+    """Plain HTTP by a proxy, which is told the whole address."""
+
+    def __init__(self, proxy: proxies.Proxy, authority: str, *, timeout: float) -> None:
+        super().__init__(proxy.host, proxy.port, timeout=timeout)
+        self._origin = f"http://{authority}"
+        self._proxy_headers = _authorization(proxy)
+
+    def putrequest(
+        self,
+        method: str,
+        url: str,
+        skip_host: bool = False,  # noqa: FBT001 - as inherited
+        skip_accept_encoding: bool = False,  # noqa: FBT001
+    ) -> None:
+        super().putrequest(method, f"{self._origin}{url}", skip_host, skip_accept_encoding)
+        for name, value in self._proxy_headers.items():
+            self.putheader(name, value)
+
+
+def _authorization(proxy: proxies.Proxy) -> dict[str, str]:
+    return {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
 
 
 class _SecureConnection(http.client.HTTPSConnection):

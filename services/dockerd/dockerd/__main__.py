@@ -11,6 +11,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 import uvloop
 
 from dockerd.api import tls
+from dockerd.config import Config
 from dockerd.configuration import command_line
 from dockerd.configuration.load import load
 from dockerd.system.information import VERSION
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     if line.validate:
         sys.stderr.write("configuration OK\n")
         return 0
+    _take_proxies(config)
     telemetry.configure("dockerd", config.verbosity, config.log_format)
     try:
         uvloop.run(serve(line, config, secured))
@@ -44,6 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"failed to start daemon: {error}\n")
         return 1
     return 0
+
+
+def _take_proxies(config: Config) -> None:
+    """As in the original: the configuration's replace those of the environment, where everybody looks for them."""
+    for key, value in config.proxies.items():
+        name = key.replace("-", "_")
+        os.environ[name] = os.environ[name.upper()] = value
 
 
 if __name__ == "__main__":

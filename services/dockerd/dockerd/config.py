@@ -57,6 +57,8 @@ class Config:
     open_on_purpose: bool = False
     """Whether somebody said that TCP shall be without verified clients."""
 
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """``http-proxy``, ``https-proxy`` and ``no-proxy``, above those of the environment."""
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     max_concurrent_downloads: int = 3

@@ -38,6 +38,7 @@ from wire.gen.containerd.types.transfer import (
     registry_pb2,
 )
 from wire.oci.image import Descriptor, ImageConfig, Platform
+from wire.registry import proxies
 from wire.registry.auth import Credentials
 from wire.registry.hosts import find_hosts
 from wire.registry.reference import parse
@@ -75,7 +76,8 @@ class TransferService:
 
     async def transfer(self, request: pb.TransferRequest, context: Any) -> Empty:
         """Any transfer."""
-        with transfer_limits.bind(context.invocation_metadata() or ()):
+        metadata = context.invocation_metadata() or ()
+        with transfer_limits.bind(metadata), proxies.bind(metadata):
             return await self._transfer(request)
 
     async def _transfer(self, request: pb.TransferRequest) -> Empty:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from dockerd.configuration import values
 from dockerd.configuration.options import BY_KEY, IGNORED, MERGED, NESTED
 from wire.errors import InvalidArgument
+from wire.registry.proxies import masked
 
 _ENCODINGS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -97,10 +98,3 @@ def _refuse_conflicts(found: Mapping[str, Any], flags: Mapping[str, Any]) -> Non
 def _shown(key: str, value: Any) -> str:
     text = values.shown(value)
     return masked(text) if key in _SECRET else text
-
-
-def masked(url: str) -> str:
-    """An address without the credentials in it."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    return f"{scheme}{separator}xxxxx:xxxxx@{place}" if at and credentials else url

@@ -177,6 +177,9 @@ def _config(found: Mapping[str, Any]) -> Config:
         ipc_mode=found["default-ipc-mode"] or "private",
         cgroupns_mode=found["default-cgroupns-mode"],
         ulimits=tuple(found["default-ulimits"].values()),
+        proxies={
+            key: found[key] for key in ("http-proxy", "https-proxy", "no-proxy") if found[key]
+        },
         log_driver=found["log-driver"] or "json-file",
         log_options=found["log-opts"],
     )

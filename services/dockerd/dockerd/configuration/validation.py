@@ -39,7 +39,6 @@ _CORS: Final = (
     'DEPRECATED: The "api-cors-header" config parameter and the dockerd "--api-cors-header" option have been removed;'
     " use a reverse proxy if you need CORS headers"
 )
-_PROXIES: Final = ("http-proxy", "https-proxy", "no-proxy")
 _NO_BRIDGE: Final = "none"
 
 
@@ -239,11 +238,6 @@ def _refuse(found: Mapping[str, Any]) -> None:
             raise InvalidArgument(f"feature {name} is not supported")
         if value != _FEATURES[name]:
             raise InvalidArgument(f"feature {name}={shown(value)} is not supported")
-    for key in _PROXIES:
-        if found[key]:
-            raise InvalidArgument(
-                f"{key} is not supported: containerd reaches registries by itself, without a proxy"
-            )
 
 
 def minimum_api_version(text: str) -> str:

@@ -23,6 +23,7 @@ async def downloaded(url: str, told: Callable[[int, int], None]) -> AsyncIterato
     # No other schemes: the daemon reads no files of its own for a client.
     opener = urllib.request.OpenerDirector()
     for handler in (
+        urllib.request.ProxyHandler(),
         urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPRedirectHandler(),

@@ -23,6 +23,7 @@ from wire.gen.containerd.types.transfer import imagestore_pb2, progress_pb2, reg
 from wire.gen.containerd.types.transfer import streaming_pb2 as transfer_streaming
 from wire.grpc_adapter import error_of
 from wire.pipes import OPENED
+from wire.registry import proxies
 
 _WINDOW: Final = (1 << 31) - 1
 _LARGEST: Final = 1 << 20
@@ -120,10 +121,12 @@ class Transfers:
         config = self._config.current
         attempts = config.max_download_attempts
         if isinstance(source, registry_pb2.OCIRegistry):
-            return (transfer_limits.header(config.max_concurrent_downloads, attempts),)
-        if isinstance(destination, registry_pb2.OCIRegistry):
-            return (transfer_limits.header(config.max_concurrent_uploads, attempts),)
-        return ()
+            parallel = config.max_concurrent_downloads
+        elif isinstance(destination, registry_pb2.OCIRegistry):
+            parallel = config.max_concurrent_uploads
+        else:
+            return ()
+        return (transfer_limits.header(parallel, attempts), *proxies.header())
 
 
 class ByteStream:

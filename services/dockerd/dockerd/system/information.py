@@ -22,6 +22,7 @@ from dockerd.images.store import ImageStore
 from dockerd.logdrivers.options import DRIVERS
 from wire.errors import EngineError
 from wire.gen.containerd.services.version.v1 import version_pb2
+from wire.registry.proxies import configured, masked
 
 VERSION: Final = "28.2.0"
 
@@ -121,7 +122,7 @@ class SystemService:
     async def info(self) -> dict[str, Any]:
         """GET /info."""
         config, registries = self._config.current, self._registries.settings
-        states = self.states()
+        states, found = self.states(), configured()
         unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
         return {
             **self.host(),
@@ -173,9 +174,9 @@ class SystemService:
             },
             "GenericResources": None,
             "DockerRootDir": config.data_root,
-            "HttpProxy": "",
-            "HttpsProxy": "",
-            "NoProxy": "",
+            "HttpProxy": masked(found.get("http_proxy", "")),
+            "HttpsProxy": masked(found.get("https_proxy", "")),
+            "NoProxy": found.get("no_proxy", ""),
             "Name": socket.gethostname(),
             "Labels": list(config.labels),
             "ExperimentalBuild": config.experimental,
