@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -211,6 +212,7 @@ def test_the_daemon_dies_while_the_plugin_works(
         del plugin.holds[f"VolumeDriver.{method}"]
         stack.kill("dockerd")
         hold.set()
+        plugin.settle()
         client.wait(30)
     wait_until(lambda: not any(plugin.mounted.values()), what=f"unmounted: {plugin.mounted}")
     wait_until(lambda: os.listdir(stack.root / "run/docker/volumes") == [])
@@ -325,3 +327,40 @@ def test_local_options_that_cannot_be(stack: Stack, tmp_path: Path) -> None:
     assert "failed to mount local volume: mount" in error
     assert "flags: 0x1000: no such file or directory" in error
     stack.docker("volume", "rm", "vv")
+
+
+_PROJECT = """
+version: "3"
+services:
+  one:
+    image: busybox
+    command: sh -c "echo $$(cat /far/seed /near/f)"
+    volumes: ["far:/far", "near:/near:ro"]
+    logging: {driver: local, options: {max-size: 1m}}
+volumes:
+  far: {driver: elsewhere, driver_opts: {tier: gold}}
+  near: {driver_opts: {type: none, o: bind, device: "%s"}}
+"""
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="needs Debian's docker-compose")
+def test_compose(stack: Stack, plugin: VolumePlugin, tmp_path: Path) -> None:
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near/f").write_text("near")
+    file = tmp_path / "docker-compose.yml"
+    file.write_text(_PROJECT % (tmp_path / "near"))
+
+    def compose(*words: str) -> str:
+        command = ["docker-compose", "--ansi", "never", "-p", "vols", "-f", str(file), *words]
+        done = subprocess.run(
+            command, env=stack.environment, capture_output=True, text=True, timeout=50
+        )
+        assert done.returncode == 0, done
+        return done.stdout
+
+    stack.docker("volume", "create", "-d", "elsewhere", "-o", "tier=gold", "vols_far")
+    (plugin.place("vols_far") / "seed").write_text("far and ")
+    assert "far and near" in compose("up", "--no-color")
+    assert plugin.options == {"vols_far": {"tier": "gold"}}
+    compose("down", "-v")
+    assert stack.docker("volume", "ls", "-q") == ""

@@ -58,6 +58,11 @@ class VolumePlugin:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.called(method)) >= count, timeout)
 
+    def settle(self) -> None:
+        """Return when nothing is under way."""
+        with self._busy:
+            pass
+
     def place(self, name: str) -> Path:
         """Where a volume's files are."""
         return self.folder / name

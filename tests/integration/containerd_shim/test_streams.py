@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
+import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from tests.integration.containerd_shim.conftest import World, runc_options, settle
@@ -16,6 +19,8 @@ from tests.integration.containerd_shim.conftest import World, runc_options, sett
 from wire.errors import InvalidArgument
 
 pytestmark = pytest.mark.root
+
+_FIELD = re.compile(rb"^([A-Z_]+)=(.*)$", re.MULTILINE)
 
 LOGGER = """#!/bin/sh
 echo "$@" > "$0.arguments"
@@ -228,3 +233,53 @@ async def test_a_log_is_whole_when_the_end_is_told(world: World, tmp_path: Path)
         await box.run("sh", "-c", "seq 1 3000; echo last", stdout=f"json-file://{log}")
         await box.call("Wait")
         assert json.loads(log.read_bytes().splitlines()[-1])["log"] == "last\n"
+
+
+async def test_a_journal_has_every_line(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(path))
+        journal.setblocking(False)
+        received: list[bytes] = []
+
+        def take() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    received.append(journal.recv(1 << 16))
+
+        asyncio.get_running_loop().add_reader(journal, take)
+        box = world.bundle()
+        fields = quote('{"CONTAINER_NAME": "box"}')
+        uri = f"journald://{path}?fields={fields}&cache={tmp_path}/copy"
+        # More than the socket takes at once: the container waits, and nothing is lost.
+        await box.run("sh", "-c", "seq 1 5000; echo last >&2", stdout=uri)
+        assert (await box.call("Wait")).exit_status == 0
+        await settle(lambda: len(received) == 5001)
+        asyncio.get_running_loop().remove_reader(journal)
+    lines = [dict(_FIELD.findall(each)) for each in received]
+    numbers = [each[b"MESSAGE"] for each in lines if each[b"PRIORITY"] == b"6"]
+    assert numbers == [b"%d" % number for number in range(1, 5001)]
+    assert all(each[b"CONTAINER_NAME"] == b"box" for each in lines)
+    assert (tmp_path / "copy").stat().st_size > 5000
+
+
+async def test_a_slow_log_daemon_slows_the_container_down(world: World) -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        box = world.bundle()
+        uri = f"syslog://?network=tcp&host=127.0.0.1&port={server.getsockname()[1]}&tag=t"
+        # More than all buffers between the two.
+        await box.run("sh", "-c", "seq 1 300000; exit 4", stdout=uri)
+        received, ended = bytearray(), asyncio.ensure_future(box.call("Wait"))
+        while not received.endswith(b": 300000\n"):
+            # One connection of who starts the container, one of who watches over it.
+            connection, _ = await loop.sock_accept(server)
+            with connection:
+                connection.setblocking(False)
+                before_end = ended.done()
+                while chunk := await loop.sock_recv(connection, 1 << 20):
+                    received += chunk
+        assert (await ended).exit_status == 4
+        assert not before_end
+        assert received.count(b"\n") == 300_000

@@ -41,7 +41,8 @@ class DaemonLog(LineLog):
             piece = self._pieces.of(stream, record, now)
             message = self.message(stream, record.removesuffix(b"\n"), piece, now)
             if message:
-                self._remote.send(message)
+                self._remote.put(message)
+        self._remote.send()
         if self._cache is not None:
             self._cache.append(stream, records)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import select
 import socket
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ROOM: Final = 1_000_000
 """Bytes that are kept by default, Docker's."""
 _HIGH_WATER: Final = 65536
+_MOST_AT_ONCE: Final = 512
 _PATIENCE: Final = 30.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
@@ -121,14 +123,19 @@ class Remote:
         finally:
             self._first = None
 
-    def send(self, message: bytes) -> None:
-        """Queue one message."""
+    def put(self, message: bytes) -> None:
+        """Queue one message; ``send`` follows."""
         unlimited = self._blocking and self._connected
         if not unlimited and self._queued + len(message) > self._room:
             self.dropped += len(message)
             return
         self._queue.append(message)
         self._queued += len(message)
+
+    def send(self) -> None:
+        """Send what is queued, as far as it goes."""
+        if not self._queue:
+            return
         if self._connected:
             if not self._waiting:
                 self._flush()
@@ -275,7 +282,11 @@ class Remote:
         was_full = self.full
         try:
             while self._queue and self._socket is not None:
-                self._send_one(self._socket)
+                if self._address.datagrams:
+                    self._send_packet(self._socket, self._queue[0])
+                    self._forget_first()
+                else:
+                    self._send_some(self._socket)
         except OSError as error:
             if not _is_for_later(error):
                 self._failed(error)
@@ -291,31 +302,34 @@ class Remote:
         if was_full and not self.full:
             self._loop.soon(self._resume)
 
-    def _send_one(self, connection: socket.socket) -> None:
-        message = self._queue[0]
-        if self._address.datagrams:
-            try:
+    def _send_some(self, connection: socket.socket) -> None:
+        first, *others = itertools.islice(self._queue, _MOST_AT_ONCE)
+        parts: list[bytes | memoryview] = [memoryview(first)[self._offset :], *others]
+        secured = self._address.context is not None
+        self._offset += connection.send(b"".join(parts)) if secured else connection.sendmsg(parts)
+        while self._queue and self._offset >= len(self._queue[0]):
+            self._offset -= len(self._queue[0])
+            self._forget_first()
+
+    def _send_packet(self, connection: socket.socket, message: bytes) -> None:
+        try:
+            connection.send(message)
+        except ConnectionRefusedError:
+            if self._address.network != "udp":
+                raise
+            # Of an earlier packet: nobody listened then.
+            with contextlib.suppress(ConnectionRefusedError):
                 connection.send(message)
-            except ConnectionRefusedError:
-                if self._address.network != "udp":
-                    raise
-                # Of an earlier packet: nobody listened then.
-                with contextlib.suppress(ConnectionRefusedError):
-                    connection.send(message)
-            except OSError as error:
-                if error.errno not in {errno.EMSGSIZE, errno.ENOBUFS}:
-                    raise
-                if self._oversized is None:
-                    self.dropped += len(message)
-                else:
-                    self._oversized(connection, message)
-        else:
-            self._offset += connection.send(memoryview(message)[self._offset :])
-            if self._offset < len(message):
-                return
-        self._offset = 0
-        self._queue.popleft()
-        self._queued -= len(message)
+        except OSError as error:
+            if error.errno not in {errno.EMSGSIZE, errno.ENOBUFS}:
+                raise
+            if self._oversized is None:
+                self.dropped += len(message)
+            else:
+                self._oversized(connection, message)
+
+    def _forget_first(self) -> None:
+        self._queued -= len(self._queue.popleft())
 
 
 def _is_for_later(error: OSError) -> bool:

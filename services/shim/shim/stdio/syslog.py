@@ -43,21 +43,26 @@ class SyslogLog(DaemonLog):
         self._form = form
         self._counted = counted
         self._host = os.uname().nodename
+        self._head: tuple[str, int, bytes] = ("", 0, b"")
 
     def message(self, stream: str, line: bytes, _piece: Piece | None, now: int) -> bytes:
         """One line, with its newline; empty lines are none."""
         if not line:
             return b""
+        if self._head[:2] != (stream, now):
+            # Records that came together have one time.
+            self._head = (stream, now, self._made(stream, now))
+        message = self._head[2] + line + b"\n"
+        return b"%d %s" % (len(message), message) if self._counted else message
+
+    def _made(self, stream: str, now: int) -> bytes:
         priority = self._facility << 3 | (_ERROR if stream == "stderr" else _INFORMATION)
         pid = os.getpid()
         if self._form.startswith("rfc5424"):
             moment = _rfc3339(now, micro=self._form.endswith("micro"))
-            head = f"<{priority}>1 {moment} {self._host} {self._tag} {pid} {self._tag} - "
-        else:
-            host = f"{self._host} " if self._form else ""
-            head = f"<{priority}>{_stamp(now)} {host}{self._tag}[{pid}]: "
-        message = head.encode() + line + b"\n"
-        return b"%d %s" % (len(message), message) if self._counted else message
+            return f"<{priority}>1 {moment} {self._host} {self._tag} {pid} {self._tag} - ".encode()
+        host = f"{self._host} " if self._form else ""
+        return f"<{priority}>{_stamp(now)} {host}{self._tag}[{pid}]: ".encode()
 
 
 def _stamp(now: int) -> str:
