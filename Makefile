@@ -105,6 +105,9 @@ test-nerdctl: bin test-deps $(TOOLS)/usr/bin/nerdctl ## nerdctl against our cont
 test-ctr2: bin test-deps $(TOOLS)/usr/bin/ctr2 ## The ctr of containerd 2 against our containerd; needs root, a Go compiler
 	$(VENV)/bin/pytest -v tests/integration/ctr/test_ctr2.py
 
+test-buildkit: bin test-deps $(TOOLS)/usr/bin/buildkitd $(TOOLS)/usr/bin/buildctl ## BuildKit with our containerd as its worker; needs root, a Go compiler
+	$(VENV)/bin/pytest -v tests/integration/ctr/test_buildkit.py
+
 test-crictl: bin test-deps $(TOOLS)/usr/bin/crictl ## crictl against our containerd, which has no CRI yet; needs root, a Go compiler
 	$(VENV)/bin/pytest -v tests/integration/ctr/test_crictl.py
 
@@ -140,8 +143,10 @@ MODULE_ctr2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETe
 MODULE_compose2 := github.com/docker/compose/v2 v2.40.3 h1:XeYkQu1svDtyfZPv5nTwFryQ25ZJMkIlc4pz9HalMPI= ./cmd
 MODULE_containerd2 := github.com/containerd/containerd/v2 v2.2.1 h1:TpyxcY4AL5A+07dxETevunVS5zxqzuq7ZqJXknM11yk= ./cmd/containerd
 MODULE_crictl := sigs.k8s.io/cri-tools v1.34.0 h1:KqL9EJ+WgHtz1HR1exezm91n+o8O2uMLs/eHzHJHAWw= ./cmd/crictl
+MODULE_buildkitd := github.com/moby/buildkit v0.24.0 h1:qYfTl7W1SIJzWDIDCcPT8FboHIZCYfi++wvySi3eyFE= ./cmd/buildkitd
+MODULE_buildctl := github.com/moby/buildkit v0.24.0 h1:qYfTl7W1SIJzWDIDCcPT8FboHIZCYfi++wvySi3eyFE= ./cmd/buildctl
 
-$(foreach program,nerdctl ctr2 compose2 containerd2 crictl,$(TOOLS)/usr/bin/$(program)): $(TOOLS)/usr/bin/%:
+$(foreach program,nerdctl ctr2 compose2 containerd2 crictl buildkitd buildctl,$(TOOLS)/usr/bin/$(program)): $(TOOLS)/usr/bin/%:
 	@command -v go >/dev/null || { echo 'a Go compiler is needed to build $*'; exit 1; }
 	@set -- $(MODULE_$*) && found=$$(GONOSUMDB='*' go mod download -json "$$1@$$2") && \
 	field() { printf '%s\n' "$$found" | sed -n "s/.*\"$$1\": \"\(.*\)\".*/\1/p"; }; \

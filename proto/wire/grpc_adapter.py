@@ -78,9 +78,11 @@ def translate() -> Iterator[None]:
 
 
 def _bind(context: grpc.aio.ServicerContext[Any, Any]) -> None:
-    headers: dict[str, str] = {
-        key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)
-    }
+    headers: dict[str, str] = {}
+    for key, value in context.invocation_metadata() or ():
+        # The first of several: Go's clients put a namespace or a lease before those that the context had already.
+        if isinstance(value, str):
+            headers.setdefault(key, value)
     namespaces.attach(headers.get(namespaces.HEADER))
     leases.attach(headers.get(leases.HEADER))
     telemetry.attach(headers.get("traceparent"))

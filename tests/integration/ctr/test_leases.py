@@ -253,3 +253,19 @@ def test_an_upload_under_a_lease_goes_with_it(containerd: Containerd) -> None:
     assert containerd.uploads() == set()
     digest = f"sha256:{hashlib.sha256(b'1234').hexdigest()}"
     assert digest not in containerd.blobs()
+
+
+def test_the_first_of_several_namespaces_and_leases_counts(containerd: Containerd) -> None:
+    """Go's clients put one before those that a call's context has from before: BuildKit's record of its builds does."""
+    stub = leases_pb2_grpc.LeasesStub(containerd.channel)
+    here, there = (("containerd-namespace", name) for name in ("default", "inner"))
+    stub.Create(pb.CreateRequest(id="outer"), metadata=(here,))
+    stub.Create(pb.CreateRequest(id="inner"), metadata=(there, here))
+    listed = stub.List(pb.ListRequest(), metadata=(there,)).leases
+    assert [each.id for each in listed] == ["inner"]
+    leased = (there, here, ("containerd-lease", "inner"), ("containerd-lease", "outer"))
+    request = snapshots_pb2.PrepareSnapshotRequest(snapshotter="overlayfs", key="held")
+    snapshots = snapshots_pb2_grpc.SnapshotsStub(containerd.channel)
+    snapshots.Prepare(request, metadata=leased)
+    found = stub.ListResources(pb.ListResourcesRequest(id="inner"), metadata=(there,))
+    assert [each.id for each in found.resources] == ["held"]
