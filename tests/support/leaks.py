@@ -209,6 +209,7 @@ def stored(root: Path) -> dict[str, list[str]]:
             "unaccounted bytes": unaccounted(root / "containerd"),
             "ingests": {path.name for path in ingests.iterdir()} if ingests.exists() else set(),
             "uploads": {path.name for path in (root / "docker/tmp").iterdir()},
+            "mounted volumes": {path.name for path in (root / "run/docker/volumes").glob("*")},
             "root file systems": {
                 path.name for path in (root / "docker/rootfs/overlayfs").glob("*")
             },

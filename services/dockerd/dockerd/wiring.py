@@ -88,6 +88,7 @@ from dockerd.images.search import Searcher
 from dockerd.images.store import ImageStore
 from dockerd.images.tag import Tagger
 from dockerd.images.transfer import Transfers
+from dockerd.linux.inotify import Directories
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import NetworkSettings
 from dockerd.networks.service import NetworkService
@@ -312,6 +313,8 @@ def _assemble(
     volumes = Catalog(volume_store, drivers, store.users_of_volume, events)
     mounter = Mounter(volume_store, drivers, Ledger(f"{config.exec_root}/volumes"))
     volume_use = VolumeUse(mounter, events)
+    directories = Directories()
+    stack.callback(directories.close)
     image_mounts = ImageMounts(tasks, images)
     daemon_id = _daemon_id(config.data_root)
     announcer = Announcer(events, networks)
@@ -417,7 +420,7 @@ def _assemble(
         lister=lister,
         inspector=Inspector(store, networks, rootfs, images, execs.running_in),
         processes=ProcessLister(store, tasks, announcer),
-        logs=LogReader(store),
+        logs=LogReader(store, directories),
         stats=StatsReader(store),
         attacher=attacher,
         websockets=websockets,

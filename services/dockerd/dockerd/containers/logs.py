@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from dockerd.containers import log_config
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
+from dockerd.linux.inotify import Directories
 from dockerd.logdrivers import reading
-from dockerd.logdrivers.entry import Entry, details, nanoseconds, shown
+from dockerd.logdrivers.entry import Entry, Format, details, nanoseconds, shown
 from wire.errors import InvalidArgument, NotImplementedYet
 
 # A whole number, so that the quotient is rounded once, as the client's own is.
@@ -36,8 +39,9 @@ class LogRequest:
 class LogReader:
     """Reads the logs of containers."""
 
-    def __init__(self, store: ContainerStore) -> None:
+    def __init__(self, store: ContainerStore, directories: Directories) -> None:
         self._store = store
+        self._directories = directories
 
     def open(self, reference: str, request: LogRequest) -> tuple[Container, AsyncIterator[Batch]]:
         """The container, and its records. Raises NotFound, InvalidArgument, NotImplementedYet."""
@@ -47,12 +51,18 @@ class LogReader:
         source = log_config.readable(container)
         if source is None:
             raise NotImplementedYet("configured logging driver does not support reading")
-        path, form = source
         if request.follow:
-            batches = reading.follow(path, form, request.tail, lambda: _ended(container))
-        else:
-            batches = reading.read(path, form, request.tail)
-        return container, _records(batches, request)
+            return container, _records(self._follow(container, *source, request.tail), request)
+        return container, _records(reading.read(*source, request.tail), request)
+
+    async def _follow(
+        self, container: Container, path: str, form: Format, tail: int | None
+    ) -> AsyncIterator[list[Entry]]:
+        # Where the log is, and the record that says how the container is.
+        with self._directories.watched(os.path.dirname(path), container.directory) as changed:
+            ended = partial(_ended, container)
+            async for batch in reading.follow(path, form, tail, ended, changed):
+                yield batch
 
 
 async def _records(

@@ -12,7 +12,8 @@ from dockerd.logdrivers import files
 from dockerd.logdrivers.entry import Entry, Format
 from dockerd.logdrivers.files import CHUNK, LogFile
 
-_PAUSE: Final = 0.05
+# A change tells of itself; this is for what nobody could be told of, such as a container that ended while dockerd was away.
+_PATIENCE: Final = 1.0
 
 
 async def read(path: str, form: Format, tail: int | None) -> AsyncIterator[list[Entry]]:
@@ -27,22 +28,31 @@ async def read(path: str, form: Format, tail: int | None) -> AsyncIterator[list[
 
 
 async def follow(
-    path: str, form: Format, tail: int | None, ended: Callable[[], bool]
+    path: str,
+    form: Format,
+    tail: int | None,
+    ended: Callable[[], bool],
+    changed: asyncio.Event,
 ) -> AsyncIterator[list[Entry]]:
-    """The entries so far, then each new one until the container has ended and everything is read."""
+    """The entries so far, then each new one until the container has ended and everything is read.
+
+    ``changed`` is set when there may be more to read, or ``ended`` may say something else.
+    """
     while not (opened := files.opened(path)):
+        changed.clear()
         if ended():
             return
-        await asyncio.sleep(_PAUSE)
+        await _waited(changed)
     try:
         current = opened[-1]
-        at = current.size if tail == 0 else 0
+        at = _end(current, form) if tail == 0 else 0
         for start, each in _wanted(opened, form, tail):
             async for batch, end in _batches(each, form, start):
                 yield batch
                 if each is current:
                     at = end
         while True:
+            changed.clear()
             finished = ended()
             data = _from(current, at)
             end = form.whole(data)
@@ -57,7 +67,7 @@ async def follow(
                 elif finished:
                     return
                 else:
-                    await asyncio.sleep(_PAUSE)
+                    await _waited(changed)
                 continue
             # What was written between our last read and the rotation is still to be had.
             data = _from(current, at)
@@ -70,6 +80,18 @@ async def follow(
                 at = following.size
     finally:
         _close(opened)
+
+
+async def _waited(changed: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            await changed.wait()
+
+
+def _end(current: LogFile, form: Format) -> int:
+    """Behind the last whole record."""
+    start, _ = current.tail(form, 1)
+    return start + form.whole(os.pread(current.file.fileno(), CHUNK, start))
 
 
 def _wanted(opened: list[LogFile], form: Format, tail: int | None) -> Iterator[tuple[int, LogFile]]:

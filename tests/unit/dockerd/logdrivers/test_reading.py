@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.stack import wait_until
 
+from dockerd.linux.inotify import Directories
 from dockerd.logdrivers import jsonfile, localfile, reading
 from dockerd.logdrivers.entry import Entry, Format, details, nanoseconds, shown
 from shim.stdio.jsonfile import JsonFile
@@ -137,11 +137,13 @@ def test_following(tmp_path: Path, kind: tuple[Any, Format], files: int, compres
     async def scenario() -> list[bytes]:
         nonlocal ended
         found: list[bytes] = []
-        stream: AsyncIterator[list[Entry]] = reading.follow(str(path), form, None, lambda: ended)
 
         async def read() -> None:
-            async for batch in stream:
-                found.extend(texts(batch))
+            with directories.watched(str(tmp_path)) as changed:
+                async for batch in reading.follow(str(path), form, None, lambda: ended, changed):
+                    found.extend(texts(batch))
+
+        directories = Directories()
 
         reader = asyncio.create_task(read())
         log = writer(str(path), 2000, files, compress=compress)
@@ -152,7 +154,9 @@ def test_following(tmp_path: Path, kind: tuple[Any, Format], files: int, compres
                 while not found or found[-1] != b"line %d\n" % number:
                     await asyncio.sleep(0.01)
         ended = True
+        (tmp_path / "state").write_text("ended")
         await reader
+        directories.close()
         settle(log, tmp_path)
         return found
 
@@ -176,12 +180,45 @@ def test_following_from_the_end(tmp_path: Path, kind: tuple[Any, Format]) -> Non
                 log.write("stdout", b"late %d\n" % tail)
             return rounds > 2
 
-        async for batch in reading.follow(str(tmp_path / "log"), form, tail, ended):
-            found += texts(batch)
+        directories = Directories()
+        with directories.watched(str(tmp_path)) as changed:
+            async for batch in reading.follow(str(tmp_path / "log"), form, tail, ended, changed):
+                found += texts(batch)
+        directories.close()
         return found
 
     assert asyncio.run(scenario(0)) == [b"late 0\n"]
     assert asyncio.run(scenario(2)) == [b"three\n", b"late 0\n", b"late 2\n"]
+
+
+def test_following_from_the_middle_of_a_record(tmp_path: Path, kind: tuple[Any, Format]) -> None:
+    """Whoever begins to follow while a record is being written gets that record."""
+    writer, form = kind
+    path = tmp_path / "log"
+    log = writer(str(path), 0, 1)
+    log.write("stdout", b"before\n")
+    before = path.stat().st_size
+    log.write("stdout", b"under way\n")
+    record = path.read_bytes()[before:]
+    os.truncate(path, before + 20)
+
+    async def scenario() -> list[bytes]:
+        found: list[bytes] = []
+        rounds = 0
+
+        def ended() -> bool:
+            nonlocal rounds
+            rounds += 1
+            if rounds == 1:
+                with path.open("ab") as file:
+                    file.write(record[20:])
+            return rounds > 1
+
+        async for batch in reading.follow(str(path), form, 0, ended, asyncio.Event()):
+            found += texts(batch)
+        return found
+
+    assert asyncio.run(scenario()) == [b"under way\n"]
 
 
 def test_times() -> None:
