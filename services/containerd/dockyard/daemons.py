@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+from typing import Final
 
 from dockyard.daemon import Daemon
 from dockyard.listen import listen
 from dockyard.stack import Stack, dialled
+from wire.errors import InvalidArgument
+
+_DEFAULT_FILE: Final = "/etc/docker/daemon.json"
+_LISTENER: Final = "fd://"
 
 
 def containerd_of(stack: Stack, bin_dir: str) -> Daemon:
@@ -33,7 +39,7 @@ def dockerd_of(stack: Stack, bin_dir: str) -> Daemon:
         *("--data-root", stack.docker_data),
         *("--exec-root", stack.docker_exec),
         *("--containerd", dialled(stack.containerd_socket, stack.control_dir)),
-        *("-H", "fd://"),
+        *hosts(_DEFAULT_FILE if stack.root is None else f"{stack.root}/daemon.json"),
     ]
     if stack.root is not None:
         # What is below /etc and /run belongs to the stack on the default paths.
@@ -50,6 +56,26 @@ def dockerd_of(stack: Stack, bin_dir: str) -> Daemon:
         notify_path=f"{stack.control_dir}/notify-dockerd.sock",
         listeners=[("docker.sock", listen(stack.docker_socket, 0o660, "docker"))],
     )
+
+
+def hosts(path: str) -> tuple[str, ...]:
+    """The flag that gives dockerd our listener, unless its file says where it listens: not even the original takes both.
+
+    Raises InvalidArgument for a file that leaves our listener out, where `dockyard` itself reaches the daemon.
+    """
+    try:
+        with open(path, "rb") as file:
+            chosen = json.load(file).get("hosts")
+    except (OSError, ValueError, AttributeError):
+        # dockerd says what is wrong with it.
+        chosen = None
+    if not chosen:
+        return ("-H", _LISTENER)
+    if not isinstance(chosen, list) or _LISTENER not in chosen:
+        raise InvalidArgument(
+            f"{path}: hosts must have {_LISTENER}, which is the socket of this stack"
+        )
+    return ()
 
 
 def _environment(bin_dir: str) -> dict[str, str]:

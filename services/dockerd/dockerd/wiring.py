@@ -349,7 +349,7 @@ def _assemble(
     )
     volume_service = VolumeService(volumes, drivers, events)
     system = SystemService(
-        live, daemon_id, containerd, store, images, registries, volume_service.driver_names
+        live, daemon_id, containerd, store, images, registries, events, volume_service.driver_names
     )
     meters = _meters(system, health, events) if config.metrics_address else None
     starter = Starter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import socket
@@ -17,6 +18,7 @@ from dockerd.containerd_client.client import Containerd
 from dockerd.containerd_client.tasks import RUNTIME
 from dockerd.containers.model import now
 from dockerd.containers.store import ContainerStore
+from dockerd.events.bus import EventBus
 from dockerd.images.registries import RegistryHosts
 from dockerd.images.store import ImageStore
 from dockerd.logdrivers.options import DRIVERS
@@ -38,6 +40,7 @@ class SystemService:
         containers: ContainerStore,
         images: ImageStore,
         registries: RegistryHosts,
+        events: EventBus,
         volume_drivers: Callable[[], Awaitable[list[str]]],
     ) -> None:
         """``volume_drivers`` names the drivers that can be had at the moment."""
@@ -47,6 +50,7 @@ class SystemService:
         self._containers = containers
         self._images = images
         self._registries = registries
+        self._events = events
         self._volume_drivers = volume_drivers
 
     async def version(self) -> dict[str, Any]:
@@ -149,12 +153,12 @@ class SystemService:
             "Debug": config.debug,
             "NFd": len(os.listdir("/proc/self/fd")),
             "OomKillDisable": not unified,
-            "NGoroutines": 0,
+            "NGoroutines": len(asyncio.all_tasks()),
             "SystemTime": now(),
             "LoggingDriver": config.log_driver,
             "CgroupDriver": "cgroupfs",
             "CgroupVersion": "2" if unified else "1",
-            "NEventsListener": 0,
+            "NEventsListener": self._events.listening,
             "IndexServerAddress": "https://index.docker.io/v1/",
             "RegistryConfig": {
                 "IndexConfigs": {
