@@ -12,7 +12,7 @@ from tests.integration.ctr.test_sandbox_controller import rootfs
 from tests.runtime.conftest import default_config
 from tests.support.containerd import OURS, Containerd
 from tests.support.registry import Registry
-from tests.support.stack import CLONE, Done
+from tests.support.stack import CLONE, Done, wait_until
 
 pytestmark = pytest.mark.slow
 CTR = shutil.which("ctr2") or CLONE / "build/tools/usr/bin/ctr2"
@@ -76,6 +76,7 @@ def test_pull_run_exec_and_the_rest(
     ctr(containerd, "tasks", "resume", "box")
     assert "memory" in ctr(containerd, "tasks", "metrics", "box")
     ctr(containerd, "tasks", "kill", "--signal", "9", "box")
+    wait_until(lambda: "STOPPED" in ctr(containerd, "tasks", "ls"))
     call(containerd, "tasks", "rm", "box")
     ctr(containerd, "containers", "rm", "box")
     ctr(containerd, "images", "export", containerd.root / "out.tar", image)

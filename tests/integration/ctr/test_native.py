@@ -16,6 +16,7 @@ from tests.integration.ctr.test_verify import verify
 from tests.support.containerd import OURS, Containerd
 from tests.support.images import busybox_layer, docker_archive, layer
 from tests.support.registry import Registry
+from tests.support.stack import wait_until
 
 from wire import typeurl
 from wire.gen.containerd.services.containers.v1 import containers_pb2, containers_pb2_grpc
@@ -75,6 +76,7 @@ def test_pull_run_change_and_remove(native: Containerd, registry: Registry) -> N
     native.kill()
     assert len(names(native)) == 4
     native.ctr("tasks", "kill", "--signal", "9", "two")
+    wait_until(lambda: "STOPPED" in native.ctr("tasks", "ls"))
     native.call("tasks", "delete", "two")
     native.ctr("containers", "rm", "two")
     # Whatever the container's record names keeps its snapshot, and that all below it.
