@@ -30,8 +30,10 @@ def test_every_verb_has_a_help(box: Box, verb: str) -> None:
     assert verb in answers(box, "--help")
 
 
-def test_an_unknown_verb_has_none(box: Box) -> None:
-    assert "No help topic for 'foo'" in box.call("foo", "-h").err
+@pytest.mark.parametrize("verb", ["foo", "mounts", "init"])
+def test_an_unknown_verb_has_none(box: Box, verb: str) -> None:
+    """`mounts` is an experiment of crun, `init` is how runc executes itself."""
+    assert f"No help topic for '{verb}'" in box.call(verb, "-h").err
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,20 @@ def test_the_version_is_in_the_lines_that_callers_read(box: Box) -> None:
     assert first.startswith("dockyard-runtime version ")
     assert second.startswith("commit: ")
     assert third == "spec: 1.3.0"
+
+
+def test_criu_is_looked_for_in_the_path(box: Box) -> None:
+    for name in ("with", "without"):
+        (box.directory / name).mkdir()
+    program = box.directory / "with/criu"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for folder in ("with", "without"):
+        environment = {**os.environ, "PATH": str(box.directory / folder)}
+        said = box.ok("--version", env=environment).out
+        assert ("+CRIU" in said) == (folder == "with")
+        said = box.ok("--criu", str(program), "--version", env=environment).out
+        assert "+CRIU" in said
 
 
 def test_features(box: Box) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.runtime.conftest import PARENT, Box, alive
@@ -229,6 +230,9 @@ def test_annotations_and_rootfs_are_in_the_state(box: Box) -> None:
     state = box.state()
     assert state["annotations"]["org.example.key"] == "value"
     assert state["rootfs"] == str(box.rootfs)
+    assert (state["ociVersion"], state["owner"]) == ("1.2.0", "root")
+    created = datetime.fromisoformat(state["created"])
+    assert timedelta() <= datetime.now(UTC) - created < timedelta(minutes=1)
 
 
 def test_version_and_features(box: Box) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,12 @@ ATTRIBUTES = [
     ("strictatime", "!relatime"), ("nostrictatime", "relatime"), ("nosymfollow", "nosymfollow"),
     ("symfollow", "!nosymfollow"),
 ]  # fmt: skip
+# What comes last holds; so a word that asks for what is the default anyway must undo another one.
+UNDONE = {
+    "rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "diratime": "nodiratime", "atime": "noatime",
+    "relatime": "strictatime", "nostrictatime": "strictatime", "symfollow": "nosymfollow", "private": "shared",
+    "slave": "shared", "async": "sync", "noiversion": "iversion",
+}  # fmt: skip
 PLAIN = ["async", "defaults", "loud", "noiversion", "nolazytime", "nomand", "silent"]
 SUPERBLOCK = ["sync", "dirsync", "lazytime"]
 PROPAGATION = ["private", "rprivate", "slave", "rslave", "unbindable", "runbindable"]
@@ -29,6 +36,13 @@ def line(box: Box, place: str = "/m") -> list[str]:
     return found[-1].split()
 
 
+def undone(option: str) -> list[str]:
+    """An option behind the one that it takes back."""
+    recursive = "r" if option.startswith("r") and option not in {"rw", "ro", "relatime"} else ""
+    plain = option.removeprefix(recursive)
+    return [*(recursive + each for each in [UNDONE.get(plain)] if each), option]
+
+
 def check(words: list[str], expected: str) -> None:
     flags = words[5].split(",")
     if expected.startswith("!"):
@@ -39,7 +53,7 @@ def check(words: list[str], expected: str) -> None:
 
 @pytest.mark.parametrize(("option", "expected"), ATTRIBUTES)
 def test_attributes_of_a_new_mount(box: Box, option: str, expected: str) -> None:
-    box.mounts.append(mount("tmpfs", "/m", option))
+    box.mounts.append(mount("tmpfs", "/m", *undone(option)))
     check(line(box), expected)
 
 
@@ -47,7 +61,7 @@ def test_attributes_of_a_new_mount(box: Box, option: str, expected: str) -> None
 def test_attributes_of_a_bind(box: Box, option: str, expected: str) -> None:
     folder = box.directory / "source"
     folder.mkdir()
-    box.mounts.append(mount("none", "/m", "bind", option, source=str(folder)))
+    box.mounts.append(mount("none", "/m", "bind", *undone(option), source=str(folder)))
     check(line(box), expected)
 
 
@@ -58,7 +72,7 @@ def test_attributes_of_a_tree(box: Box, option: str, expected: str) -> None:
     (folder / "below").mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder / "below"], check=True)
     try:
-        box.mounts.append(mount("none", "/m", "rbind", f"r{option}", source=str(folder)))
+        box.mounts.append(mount("none", "/m", "rbind", *undone(f"r{option}"), source=str(folder)))
         check(line(box, "/m/below"), expected)
     finally:
         subprocess.run(["umount", folder / "below"], check=True)
@@ -66,8 +80,10 @@ def test_attributes_of_a_tree(box: Box, option: str, expected: str) -> None:
 
 @pytest.mark.parametrize("option", PLAIN)
 def test_words_that_change_nothing(box: Box, option: str) -> None:
-    box.mounts.append(mount("tmpfs", "/m", option))
-    assert line(box)[5].startswith("rw")
+    box.mounts.append(mount("tmpfs", "/m", *undone(option)))
+    words = line(box)
+    assert words[5].startswith("rw")
+    assert "sync" not in words[-1].split(",")
 
 
 @pytest.mark.parametrize("option", SUPERBLOCK)
@@ -86,9 +102,27 @@ def test_words_that_this_file_system_may_refuse(box: Box, option: str) -> None:
     assert result.code == 0 or "/m" in result.err
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize("option", ["mand", "iversion", "lazytime", "dirsync"])
+def test_words_that_are_passed_on(box: Box, option: str) -> None:
+    box.mounts.append(mount("tmpfs", "/m", option))
+    box.process["args"] = ["true"]
+    box.write()
+    trace = box.directory / "trace"
+    argv = box.argv("run", "--bundle", str(box.bundle), box.name)
+    subprocess.run(
+        ["strace", "-f", "-qq", "-o", str(trace), "-e", "trace=fsconfig", *argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=40,
+        check=False,
+    )
+    assert f'FSCONFIG_SET_FLAG, "{option}"' in trace.read_text()
+
+
 @pytest.mark.parametrize("option", ["shared", "rshared", *PROPAGATION])
 def test_propagation(box: Box, option: str) -> None:
-    box.mounts.append(mount("tmpfs", "/m", option))
+    box.mounts.append(mount("tmpfs", "/m", *undone(option)))
     words = line(box)
     fields = words[6 : words.index("-")]
     expected = {"shared": "shared:", "unbindable": "unbindable"}.get(option.removeprefix("r"))
@@ -109,8 +143,12 @@ def test_propagation_of_the_root(box: Box, propagation: str) -> None:
 
 def test_a_remount_changes_what_is_there(box: Box) -> None:
     box.mounts.append(mount("tmpfs", "/m", "size=64k"))
-    box.mounts.append(mount("tmpfs", "/m", "remount", "size=128k", "ro", "noexec"))
+    box.mounts.append(mount("tmpfs", "/m", "remount", "size=128k", "ro", "noexec", "sync"))
     words = line(box)
+    assert "sync" in words[-1].split(",")
+    box.mounts.append(mount("tmpfs", "/m", "remount", "async"))
+    words = line(box)
+    assert "sync" not in words[-1].split(",")
     assert "size=128k" in words[-1].split(",")
     assert {"ro", "noexec"} <= set(words[5].split(","))
 
@@ -297,6 +335,23 @@ def test_devices(box: Box, user_namespace: bool) -> None:
     names = box.sh("ls -d /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/ptmx /dev/fd /dev/stdin "
                    "/dev/stdout /dev/stderr")  # fmt: skip
     assert len(names) == 11
+
+
+def test_default_devices_and_links(box: Box) -> None:
+    names = "/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty"
+    assert box.sh(f"stat -c '%n %F %t:%T %a %u:%g' {names}") == [
+        f"/dev/{name} character special file {numbers} 666 0:0"
+        for name, numbers in (
+            ("null", "1:3"),
+            ("zero", "1:5"),
+            ("full", "1:7"),
+            ("random", "1:8"),
+            ("urandom", "1:9"),
+            ("tty", "5:0"),
+        )
+    ]
+    links = box.sh("for each in ptmx fd stdin stdout stderr; do readlink /dev/$each; done")
+    assert links == ["pts/ptmx", "/proc/self/fd", *(f"/proc/self/fd/{each}" for each in range(3))]
 
 
 def test_device_rules_in_the_kernel(box: Box) -> None:

@@ -421,6 +421,71 @@ def test_exec_with_a_terminal(box: Box, detached: bool) -> None:
     os.close(descriptors[0])
 
 
+@pytest.mark.parametrize(("value", "kept"), [("1", True), (None, False)])
+def test_groups_of_the_caller(box: Box, value: str | None, kept: bool) -> None:
+    if value:
+        box.config["annotations"] = {"run.oci.keep_original_groups": value}
+    box.process["args"] = ["grep", "^Groups", "/proc/self/status"]
+    box.write()
+    argv = box.argv("run", "--bundle", str(box.bundle), box.name)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, timeout=30, check=True, extra_groups=[4, 5, 6]
+    )
+    assert done.stdout.split()[1:] == (["4", "5", "6"] if kept else [])
+
+
+def test_other_handlers_are_refused(box: Box) -> None:
+    box.config["annotations"] = {"run.oci.handler": "krun"}
+    result = box.run("true")
+    assert result.code == 1
+    assert (
+        "annotation run.oci.handler: other handlers than the kernel are not supported" in result.err
+    )
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize(
+    ("field", "where", "expected"),
+    [
+        ("apparmorProfile", "/sys/module/apparmor", '"exec some:label"'),
+        ("selinuxLabel", "/sys/fs/selinux", '"some:label"'),
+        ("mountLabel", "/sys/fs/selinux", 'FSCONFIG_SET_STRING, "rootcontext", "some:label"'),
+    ],
+)
+def test_labels_reach_the_kernel(box: Box, field: str, where: str, expected: str) -> None:
+    """Of a host that seems to have the security module; the kernel refuses, and the runtime tells."""
+    if Path(where).exists():
+        pytest.skip("this host could set it")
+    if field == "mountLabel":
+        box.linux[field] = "some:label"
+        box.config["annotations"] = {"run.oci.mount_context_type": "rootcontext"}
+    else:
+        box.process[field] = "some:label"
+    box.process["args"] = ["true"]
+    box.write()
+    base = box.directory / "stand-in"
+    (base / "cgroup").mkdir(parents=True)
+    (base / "selinux").mkdir()
+    (base / "selinux/enforce").touch()
+    (base / "apparmor").mkdir()
+    folder = str(Path(where).parent)
+    script = f'mount --rbind /sys/fs/cgroup {base}/cgroup; mount --rbind {base} {folder}; exec "$@"'
+    trace = box.directory / "trace"
+    words = ["strace", "-f", "-qq", "-s", "100", "-e", "trace=write,fsconfig", "-o", str(trace)]
+    argv = box.argv("run", "--bundle", str(box.bundle), box.name)
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *words, *argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert expected in trace.read_text()
+    assert "security label" in done.stderr or "mount " in done.stderr, done
+
+
 @pytest.mark.parametrize(
     ("words", "module", "message"),
     [

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.runtime.conftest import Box, Result
+from tests.runtime.conftest import PROGRAM, Box, Result
 
 UID = 12345
 
@@ -85,6 +85,32 @@ def test_its_whole_life(rootless: Box) -> None:
     assert call(rootless, "kill", rootless.name, "KILL").code == 0
     assert call(rootless, "delete", "--force", rootless.name).code == 0
     assert list(rootless.root.iterdir()) == []
+
+
+def test_its_state_is_in_the_users_folder(rootless: Box) -> None:
+    """Without `--root`."""
+    rootless.process["args"] = ["true"]
+    rootless.write()
+    folder = rootless.directory / "run"
+    folder.mkdir()
+    os.chown(folder, UID, UID)
+
+    def user(*words: str) -> None:
+        with (rootless.directory / "out").open("wb") as out:
+            subprocess.run(
+                ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", PROGRAM, *words],
+                env={**os.environ, "XDG_RUNTIME_DIR": str(folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                timeout=40,
+                check=True,
+            )
+
+    user("create", "--bundle", str(rootless.bundle), rootless.name)
+    assert (folder / "dockyard-runtime" / rootless.name / "state.json").exists()
+    user("delete", rootless.name)
+    assert list((folder / "dockyard-runtime").iterdir()) == []
 
 
 def test_a_limit_needs_rights_to_cgroups(rootless: Box) -> None:

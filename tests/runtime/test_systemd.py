@@ -92,6 +92,19 @@ def test_a_scope_is_made_with_its_limits_and_stopped(box: Box, manager: Manager)
     assert not group.exists()
 
 
+def test_a_group_below_the_scope(box: Box, manager: Manager) -> None:
+    box.config["annotations"] = {"run.oci.systemd.subgroup": "container"}
+    result = create(box)
+    assert result.code == 0, result
+    group = Path("/sys/fs/cgroup/memory", OUTER, SLICE, f"dockyard-{box.name}.scope", "container")
+    state = json.loads(call(box, "state", box.name).out)
+    assert (group / "cgroup.procs").read_text().split() == [str(state["pid"])]
+    assert call(box, "delete", "--force", box.name).code == 0
+    assert not group.exists()
+    box.config["annotations"] = {"run.oci.systemd.subgroup": "../container"}
+    assert "run.oci.systemd.subgroup" in create(box).out
+
+
 def test_a_failed_unit_of_that_name_is_reset(box: Box, manager: Manager) -> None:
     manager.exists_once = True
     result = create(box)

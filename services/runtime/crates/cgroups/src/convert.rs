@@ -62,8 +62,8 @@ pub(crate) fn rdma(device: &str, limits: &spec::resources::Rdma) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{io_weight, swap_of, weight_of_shares};
-    use spec::resources::Memory;
+    use super::{io_weight, rdma, swap_of, weight_of_shares};
+    use spec::resources::{Memory, Rdma};
 
     #[test]
     fn shares_become_weights_as_in_runc() {
@@ -76,6 +76,14 @@ mod tests {
     #[test]
     fn weights_span_the_new_range() {
         assert_eq!((io_weight(10), io_weight(1000), io_weight(500)), (1, 10_000, 4950));
+    }
+
+    #[test]
+    fn objects_of_a_device_are_one_line() {
+        let limits = |hca_handles, hca_objects| rdma("mlx5_1", &Rdma { hca_handles, hca_objects });
+        assert_eq!(limits(Some(3), Some(10_000)), "mlx5_1 hca_handle=3 hca_object=10000");
+        assert_eq!(limits(None, Some(7)), "mlx5_1 hca_handle=max hca_object=7");
+        assert_eq!(limits(Some(0), None), "mlx5_1 hca_handle=0 hca_object=max");
     }
 
     #[test]

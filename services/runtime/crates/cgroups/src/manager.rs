@@ -370,7 +370,9 @@ impl Manager {
             scope.stop()?;
         }
         for group in &self.groups {
-            remove(&group.path)?;
+            // The scope is made with a group below it, and goes with it.
+            let scope = self.unit().and_then(|unit| group.path.ancestors().find(|each| each.ends_with(unit)));
+            remove(scope.unwrap_or(&group.path))?;
         }
         Ok(())
     }

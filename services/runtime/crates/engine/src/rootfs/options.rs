@@ -56,8 +56,9 @@ const PROPAGATION: &[(&str, u64)] = &[
     ("runbindable", mount::MS_UNBINDABLE | mount::MS_REC),
 ];
 
-const SUPERBLOCK: &[&str] = &["sync", "dirsync", "lazytime", "mand", "iversion"];
-const NOTHING: &[&str] = &["async", "nomand", "nolazytime", "noiversion", "loud", "silent", "defaults"];
+/// The kernel takes them in their order.
+const SUPERBLOCK: &[&str] = &["sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "iversion"];
+const NOTHING: &[&str] = &["noiversion", "loud", "silent", "defaults"];
 const REFUSED: &[&str] = &["move"];
 
 /// Every word that is understood, for `features`.
@@ -94,6 +95,9 @@ pub(crate) fn parse(words: &[String]) -> Result<Options> {
             options.propagation.push(flags);
         } else if let Some(name) = SUPERBLOCK.iter().find(|name| *name == word) {
             options.superblock.push(name);
+        } else if word == "noiversion" {
+            // The kernel has no word for it.
+            options.superblock.retain(|each| *each != "iversion");
         } else if word == "bind" || word == "rbind" {
             options.bind = true;
             options.recursive = word == "rbind";
