@@ -78,6 +78,11 @@ def test_missing_interpreter_is_said_on_standard_error(box: Box) -> None:
         (("linux", "memoryPolicy"), {"mode": "MPOL_BIND"}, "memoryPolicy"),
         (("linux", "netDevices"), {"no-such-device": {}}, "netDevices"),
         (("linux", "personality"), {"domain": "X"}, "personality"),
+        (
+            ("linux", "personality"),
+            {"domain": "LINUX", "flags": ["X"]},
+            "linux.personality.flags: none is supported",
+        ),
         (("linux", "mountLabel"), "a:b:c", "mountLabel"),
         (("linux", "cgroupsPath"), "/a/../../b", "cgroupsPath"),
         (("linux", "rootfsPropagation"), "odd", "rootfsPropagation"),

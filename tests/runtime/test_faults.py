@@ -79,8 +79,10 @@ def traced(
 def remains(box: Box) -> list[str]:
     """What is left of a container."""
     found = [str(each) for each in box.root.iterdir()] if box.root.exists() else []
-    found += [str(each) for each in Path("/sys/fs/cgroup").glob(f"*{box.linux['cgroupsPath']}")]
-    found += [str(each) for each in Path("/sys/fs/cgroup").glob(f"*/{box.linux['cgroupsPath']}")]
+    # Of each hierarchy of v1, and of v2 alone.
+    top = Path("/sys/fs/cgroup")
+    places = [each / str(box.linux["cgroupsPath"])[1:] for each in (top, *top.iterdir())]
+    found += [str(each) for each in places if each.exists()]
     mounts = Path("/proc/self/mountinfo").read_text()
     return found + [line for line in mounts.splitlines() if str(box.directory) in line]
 
@@ -140,7 +142,7 @@ def injections(box: Box, *words: str, follow: bool = True) -> list[tuple[str, in
     ]
 
 
-VERB_MOST = 7
+VERB_MOST = 5
 
 
 def failing(box: Box, call: str, turn: int, *words: str, follow: bool = True) -> bool:

@@ -65,6 +65,15 @@ def test_values_in_the_kernel(
     assert {file: value(box, file) for file in expected} == expected
 
 
+@pytest.mark.parametrize("name", ["cpus", "mems"])
+def test_cpus_and_nodes_that_are_not_there(box: Box, name: str) -> None:
+    box.linux["resources"]["cpu"] = {name: "4000"}
+    box.write()
+    result = box.call("create", "--bundle", str(box.bundle), box.name)
+    assert result.code == 1
+    assert f"cpuset.{name}" in result.err
+
+
 def test_processes_wait_instead_of_being_killed(box: Box) -> None:
     created(box, memory={"disableOOMKiller": True})
     assert "oom_kill_disable 1" in value(box, "memory.oom_control").splitlines()

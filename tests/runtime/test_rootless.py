@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,20 @@ UID = 12345
 
 
 @pytest.fixture
-def rootless(box: Box) -> Box:
+def rootless(box: Box) -> Iterator[Box]:
     """A bundle of an ordinary user, as `spec --rootless` writes it."""
-    for parent in box.directory.parents:
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
+    # pytest's own folder is closed to others by each run that starts.
+    with tempfile.TemporaryDirectory(prefix="dockyard-test-", dir="/tmp") as folder:
+        shutil.copytree(box.bundle, Path(folder) / "bundle", symlinks=True)
+        box.directory = Path(folder)
+        box.directory.chmod(0o755)
+        box.config["root"]["path"] = str(box.rootfs)
+        _make_rootless(box)
+        yield box
+        box.call("delete", "--force", box.name)
+
+
+def _make_rootless(box: Box) -> None:
     box.linux["namespaces"] = [{"type": kind} for kind in ("mount", "pid", "ipc", "uts", "user")]
     box.linux["uidMappings"] = [{"containerID": 0, "hostID": UID, "size": 1}]
     box.linux["gidMappings"] = [{"containerID": 0, "hostID": UID, "size": 1}]
@@ -32,7 +43,6 @@ def rootless(box: Box) -> Box:
             )
     box.linux["cgroupsPath"] = ""
     subprocess.run(["chown", "-hR", f"{UID}:{UID}", box.directory], check=True)
-    return box
 
 
 def call(box: Box, *words: str) -> Result:

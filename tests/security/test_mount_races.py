@@ -233,7 +233,7 @@ def test_cve_2025_31133_cve_2025_62161_masks_are_the_null_device_or_nothing(
 
 
 @pytest.mark.timeout(900)
-def test_cve_2025_31133_the_null_device_is_exchanged_while_masking(
+def test_cve_2025_31133_cve_2025_62161_the_null_device_is_exchanged_while_masking(
     box: Box, canary: Canary
 ) -> None:
     """The same as a race: /dev is a shared volume, its null is exchanged for a link all the time."""
