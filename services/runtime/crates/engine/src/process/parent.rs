@@ -43,16 +43,31 @@ pub(crate) fn send_pidfd(socket: Option<&OwnedFd>, pid: i32) -> Result<()> {
     sys::socket::send_descriptor(socket, &pidfd, b"pidfd").during("send the pidfd to the caller")
 }
 
-/// Wait for the child's last word; a failure is reported as the child's, after it was reaped.
+/// Wait for the child's last word; a failure is reported as the child's, after it was reaped. It does not outlive any other
+/// failure, either.
 pub(crate) fn await_ready(channel: &Parent, pid: i32, container: &Container, status: Status) -> Result<()> {
+    match last_word(channel, pid, container, status) {
+        Ok(None) => Ok(()),
+        Ok(Some(report)) => Err(failure(report, pid)),
+        Err(error) => {
+            // It may have ended by itself; a sibling (CLONE_PARENT) is not ours to reap.
+            let _ = sys::process::kill(pid, sys::process::SIGKILL);
+            let _ = sys::process::wait(pid, true);
+            Err(error)
+        }
+    }
+}
+
+/// What is not the word that it is ready.
+fn last_word(channel: &Parent, pid: i32, container: &Container, status: Status) -> Result<Option<Report>> {
     loop {
         match (channel.receive()?, &container.record.listener) {
-            (Report::Ready, _) => return Ok(()),
+            (Report::Ready, _) => return Ok(None),
             (Report::Listening(number), Some(listener)) => {
                 listener::pass(container, listener, pid, number, status)?;
                 channel.send(Go::Attached)?;
             }
-            (other, _) => return Err(failure(other, pid)),
+            (other, _) => return Ok(Some(other)),
         }
     }
 }
