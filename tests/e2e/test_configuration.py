@@ -223,7 +223,7 @@ def test_requests_are_finished_and_streams_are_not_waited_for(daemon: Dockerd) -
     with daemon.popen("logs", "-f", "deaf", stdout=subprocess.PIPE) as logs:
         assert logs.stdout is not None
         assert logs.stdout.readline() == b"ready\n"
-        with daemon.popen("stop", "-t", "2", "deaf", stdout=subprocess.PIPE) as stopping:
+        with daemon.popen("stop", "-t", "1", "deaf", stdout=subprocess.PIPE) as stopping:
             wait_until(lambda: _signalled(daemon, "deaf"), what="the signal")
             assert daemon.stop() == 0
             out, _ = stopping.communicate(timeout=20)

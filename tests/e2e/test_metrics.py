@@ -149,9 +149,3 @@ def test_inside_is_shown_while_debugging_alone(measured: Measured) -> None:
     daemon.configure(debug=False)
     daemon.reload()
     assert daemon.request("GET", "/debug/vars")[0] == 404
-
-
-def test_bad_address(measured: Measured) -> None:
-    assert "invalid metrics address nonsense" in measured.daemon.refused(
-        "--metrics-addr", "nonsense"
-    )

@@ -20,6 +20,10 @@ from tests.support.dockerd import Dockerd, own_dockerd
 from tests.support.images import BUSYBOX
 from tests.support.stack import Terminal, wait_until
 
+from dockerd.api import tls
+from dockerd.config import TLSFiles
+from wire.errors import InvalidArgument
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -223,19 +227,17 @@ def test_nothing_is_left_open(remote: Remote) -> None:
     wait_until(lambda: descriptors() <= before, what="connections to be closed")
 
 
-def test_configuration_errors(
-    local: tuple[Dockerd, int], made: Certificates, tmp_path: Path
-) -> None:
-    daemon, _ = local
-    bad = ["--tlscacert", f"{tmp_path}/ca.pem", "--tlskey", f"{made.folder}/server-key.pem"]
-    message = daemon.refused("--tlsverify", *bad, "--tlscert", "/nowhere")
-    assert "invalid TLS configuration: could not load X509 key pair" in message
-    message = daemon.refused("--tlsverify", *bad, "--tlscert", f"{made.folder}/server.pem")
-    assert f'could not read CA certificate "{tmp_path}/ca.pem"' in message
-    message = daemon.refused(
-        "--tlsverify", *bad, "--tlscert", f"{made.folder}/ca.pem", "--validate"
-    )
-    assert "error reading X509 key pair" in message
+def test_configuration_errors(made: Certificates, tmp_path: Path) -> None:
+    folder = made.folder
+    key = f"{folder}/server-key.pem"
+    for ca, certificate, words in (
+        (f"{folder}/ca.pem", "/nowhere", "could not load X509 key pair"),
+        (f"{tmp_path}/ca.pem", f"{folder}/server.pem", "could not read CA certificate"),
+        (f"{folder}/ca.pem", f"{folder}/ca.pem", "error reading X509 key pair"),
+    ):
+        files = TLSFiles(ca=ca, certificate=certificate, key=key, verify=True)
+        with pytest.raises(InvalidArgument, match=f"invalid TLS configuration: {words}"):
+            tls.context(files)
 
 
 def test_warnings(made: Certificates) -> None:

@@ -162,6 +162,7 @@ def test_files_that_will_not_do(file: Path, document: Any, flags: list[str], mes
         ({"iptables": False}, "iptables=false is not supported"),
         ({"userns-remap": "default"}, "userns-remap=default is not supported"),
         ({"builder": {"gc": {"enabled": True}}}, "builder=map[gc:map[enabled:true]] is not supported: there is no builder"),
+        ({"metrics-addr": "nonsense"}, "invalid metrics address nonsense"),
         ({"bridge": "none"}, "bridge=none is not supported"),
         ({"bip": "nonsense"}, "invalid CIDR address: nonsense"),
     ],
