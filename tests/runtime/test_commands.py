@@ -142,6 +142,7 @@ def test_features(box: Box) -> None:
     assert len(linux["namespaces"]) == 8
     assert "CAP_CHECKPOINT_RESTORE" in linux["capabilities"]
     assert set(linux["cgroup"]) == {"v1", "v2", "systemd", "systemdUser", "rdma"}
+    assert linux["seccomp"]["enabled"] is True
     assert "SCMP_ACT_NOTIFY" in linux["seccomp"]["actions"]
     assert len(linux["seccomp"]["operators"]) == 7
     assert linux["seccomp"]["archs"]

@@ -103,7 +103,7 @@ def test_words_that_this_file_system_may_refuse(box: Box, option: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-@pytest.mark.parametrize("option", ["mand", "iversion", "lazytime", "dirsync"])
+@pytest.mark.parametrize("option", ["mand", "nomand", "iversion", "lazytime", "nolazytime"])
 def test_words_that_are_passed_on(box: Box, option: str) -> None:
     box.mounts.append(mount("tmpfs", "/m", option))
     box.process["args"] = ["true"]
@@ -167,21 +167,28 @@ def test_copy_up(box: Box) -> None:
 
 @pytest.mark.parametrize("option", ["idmap", "ridmap"])
 def test_mapped_ids(box: Box, option: str) -> None:
+    """What is mounted below is mapped by the second word alone."""
     folder = box.directory / "source"
-    folder.mkdir()
-    os.chown(folder, 10, 10)
-    box.mounts.append(
-        {
-            **mount("none", "/m", "bind", option, source=str(folder)),
-            "uidMappings": [{"containerID": 5, "hostID": 1000, "size": 100}],
-            "gidMappings": [{"containerID": 7, "hostID": 2000, "size": 100}],
-        }
-    )
-    result = box.run("stat", "-c", "%u:%g", "/m")
+    (folder / "below").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder / "below"], check=True)
+    try:
+        for each in (folder, folder / "below"):
+            os.chown(each, 10, 10)
+        words = ["ridmap", "idmap"] if option == "idmap" else ["ridmap"]
+        box.mounts.append(
+            {
+                **mount("none", "/m", "rbind", *words, source=str(folder)),
+                "uidMappings": [{"containerID": 5, "hostID": 1000, "size": 100}],
+                "gidMappings": [{"containerID": 7, "hostID": 2000, "size": 100}],
+            }
+        )
+        result = box.run("stat", "-c", "%u:%g", "/m", "/m/below")
+    finally:
+        subprocess.run(["umount", folder / "below"], check=True)
     if result.code != 0:
         assert "map the ids" in result.err
         pytest.skip("this file system has no mapped mounts")
-    assert result.out.strip() == "1005:2003"
+    assert result.lines == ["1005:2003", "10:10" if option == "idmap" else "1005:2003"]
 
 
 def test_a_read_only_dev_is_filled_first(box: Box) -> None:

@@ -1,4 +1,4 @@
-"""`restore`: the flags that it shares with `checkpoint`, and its own, reach CRIU."""
+"""`restore`: the flags that it shares with `checkpoint`, and its own, reach CRIU; a flag of both that needs a test of its own."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def test_every_flag_of_a_restore_is_passed_on(
     assert (asked[34], asked[38], asked[64]) == (4, 1 << 30, 2)
     assert asked[63] == "some:context"
     box.ok("delete", "--force", box.name)
+
+
+def test_the_networks_content_is_never_saved(box: Box, stand_in: checkpoint.StandIn) -> None:
+    """As with runc, whose flag has nothing to add: other kinds are refused."""
+    box.start("sleep", "1000")
+    assert stand_in.call("checkpoint", "--leave-running").code == 0
+    assert dict(map(tuple, stand_in.options))[38] == 1 << 30
+    result = stand_in.call("checkpoint", "--leave-running", "--empty-ns", "ipc")
+    assert result.code == 1
+    assert '--empty-ns: namespace "ipc" is not supported' in result.err
