@@ -12,10 +12,11 @@ _NO_NEW_PRIVILEGES: Final = "no-new-privileges"
 
 
 def apply_log(host: dict[str, Any], config: Config) -> None:
-    """The log driver, and its options for who has the same driver."""
+    """The log driver, its options for who has the same driver, and for all whether a copy is kept of what is sent elsewhere."""
     log = host.get("LogConfig") or {}
     driver = log.get("Type") or config.log_driver
-    options = dict(log.get("Config") or {})
+    copies = {key: value for key, value in config.log_options.items() if key.startswith("cache-")}
+    options = {**copies, **(log.get("Config") or {})}
     if driver == config.log_driver:
         options = {**config.log_options, **options}
     host["LogConfig"] = {**log, "Type": driver, "Config": options}

@@ -114,7 +114,11 @@ def _journal_fields(container: Container) -> dict[str, str]:
         "CONTAINER_TAG": name,
         "IMAGE_NAME": container.image_name,
         "SYSLOG_IDENTIFIER": name,
-        **{journal_key(key): value for key, value in attributes(container).items()},
+        **{
+            field: value
+            for key, value in attributes(container).items()
+            if (field := journal_key(key))
+        },
     }
 
 
