@@ -111,8 +111,8 @@ test-buildkit: bin test-deps $(TOOLS)/usr/bin/buildkitd $(TOOLS)/usr/bin/buildct
 test-crictl: bin test-deps $(TOOLS)/usr/bin/crictl ## crictl against our containerd, which has no CRI yet; needs root, a Go compiler
 	$(VENV)/bin/pytest -v tests/integration/ctr/test_crictl.py
 
-test-containerd2: bin test-deps $(TOOLS)/usr/bin/containerd2 ## Our dockerd on containerd 2; needs root and a Go compiler
-	$(VENV)/bin/pytest -v tests/swap/test_containerd.py
+test-containerd2: bin test-deps $(TOOLS)/usr/bin/containerd2 ## Our dockerd and our shim with containerd 2; needs root and a Go compiler
+	$(VENV)/bin/pytest -v tests/swap/test_containerd.py tests/integration/containerd_shim/test_containerd2.py
 
 test-cli-original: bench-deps setup ## The table of docker commands on Debian's real Docker, to see that it tells the truth; needs root
 	DOCKYARD_TRY=original $(VENV)/bin/pytest -q tests/e2e/cli
