@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +13,11 @@ from tests.support.debian import Surroundings, original, surroundings
 from tests.support.images import BUSYBOX, busybox_layer, docker_archive
 from tests.support.stack import BIN, wait_until
 from tests.swap.conftest import Containerd, Engine, check_run_logs_exec_stop, terminate
+
+from dockerd.logdrivers import reading
+from dockerd.logdrivers.entry import Entry
+from dockerd.logdrivers.localfile import LocalFile
+from shim.stdio.lines import LONGEST
 
 SHIM = "containerd-shim-runc-v2"
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
@@ -77,6 +85,42 @@ def test_live_restore_keeps_containers(engine: Engine, number: signal.Signals) -
     engine("stop", "kept")
     assert engine.inspect("kept")["State"]["ExitCode"] == 5
     engine("rm", "kept")
+
+
+def test_each_reads_the_others_logs(engine: Engine) -> None:
+    """The driver `local`, plain and compressed, written by either and read by the other."""
+    options = ("--log-driver", "local", "--log-opt", "max-size=20k", "--log-opt", "max-file=9")
+    # Without an end of line after the long line, which Docker 20.10 does not show (later ones do).
+    script = "seq 1 3000; head -c 40000 /dev/zero | tr '\\0' x"
+    engine("run", "--name", "theirs", *options, BUSYBOX, "sh", "-c", script)
+    folder = engine.inside.root / "docker/containers" / engine.inspect("theirs")["Id"]
+    path = folder / "local-logs/container.log"
+    wanted = [b"%d\n" % number for number in range(1, 3001)] + [b"x" * 40000]
+
+    def ours() -> bytes:
+        async def read() -> list[Entry]:
+            batches = reading.read(str(path), LocalFile(), None)
+            return [entry async for batch in batches for entry in batch]
+
+        return b"".join(text for _, text, _, _ in asyncio.run(read()))
+
+    wait_until(lambda: list(path.parent.glob("*.gz")) and not list(path.parent.glob("*.1")))
+    assert ours() == engine.call("logs", "theirs").out.encode() == b"".join(wanted)
+    for each in path.parent.iterdir():
+        each.unlink()
+    # In a process of its own, because it forks.
+    program = (
+        "import sys; from shim.stdio.localfile import LocalFile as L;"
+        "log = L(sys.argv[1], 20000, 9, compress=True, attributes={'a': 'b'});"
+        "log.write('stdout', sys.stdin.buffer.read()); log.finish('stdout'); log._wait_for_compression()"
+    )
+    text = b"".join(wanted)
+    subprocess.run([sys.executable, "-c", program, path], input=text, check=True, timeout=30)
+    wait_until(lambda: not list(path.parent.glob("*.tmp")))
+    assert list(path.parent.glob("*.gz"))
+    assert engine("logs", "theirs").encode() == text
+    assert engine("logs", "-n", "1", "theirs") == "x" * (40000 - 2 * LONGEST)
+    engine("rm", "theirs")
 
 
 def test_an_end_while_dockerd_is_away(engine: Engine) -> None:
