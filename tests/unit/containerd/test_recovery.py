@@ -208,6 +208,48 @@ def test_garbage_in_a_row_is_noticed(path: Path, expected: Dump) -> None:
     check(path, expected)
 
 
+def test_an_index_that_misleads(path: Path, expected: Dump) -> None:
+    """All rows are as they were, and are not found any more."""
+    settle(path)
+    query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_snapshots_1'"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        ((page,), (size,)) = (
+            connection.execute(query).fetchone(),
+            connection.execute("PRAGMA page_size").fetchone(),
+        )
+    data = bytearray(path.read_bytes())
+    here = slice((page - 1) * size, page * size)
+    data[here] = data[here].replace(b"ns4", b"nx4")
+    assert bytes(data) != path.read_bytes()
+    path.write_bytes(data)
+    check(path, expected)
+
+
+def test_a_log_of_an_older_database(path: Path, expected: Dump, tmp_path: Path) -> None:
+    """It is left behind where the database was, and does not belong to the one that is made again."""
+    log = path.with_name(f"{path.name}-wal")
+    shutil.copy(log, tmp_path / "older")
+    with opened(path) as database:
+        write(database, ("UPDATE records SET data = ? WHERE name = 'other'", (b"later",)))
+        now = dump(database._connection)
+    path.unlink()
+    shutil.copy(tmp_path / "older", log)
+    with opened(path) as database:
+        assert dump(database._connection) == now != expected
+
+
+@pytest.mark.parametrize("lost", ["a line", "a transaction"])
+def test_a_journal_without(path: Path, expected: Dump, lost: str) -> None:
+    """What is left is readable and whole, line by line: the database is right all the same."""
+    file = path.with_suffix(".journal")
+    lines = file.read_bytes().rstrip(b"\0").splitlines(keepends=True)
+    ends = [number for number, line in enumerate(lines) if b" *end\t" in line]
+    first, last = ends[4] + 1, ends[5]
+    del lines[first : first + 1 if lost == "a line" else last + 1]
+    file.write_bytes(b"".join(lines))
+    check(path, expected)
+
+
 def test_an_older_copy(path: Path, expected: Dump, tmp_path: Path) -> None:
     settle(path)
     shutil.copy(path, tmp_path / "copy")
