@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 import os
 import signal
@@ -15,6 +17,8 @@ from tests.support.dockerd import Dockerd, own_dockerd
 from tests.support.images import BUSYBOX
 from tests.support.stack import BIN, wait_until
 
+_PARENT = f"dyd-{os.getpid()}"
+
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Dockerd]:
@@ -26,9 +30,11 @@ def own() -> Iterator[Dockerd]:
 def daemon(own: Dockerd) -> Iterator[Dockerd]:
     own.configure()
     yield own
-    if own.process is not None and own.process.poll() is None:
-        own.remove_all()
-        own.stop()
+    own.clear()
+    # Docker, too, leaves a parent cgroup to who named it.
+    for hierarchy in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*/")):
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{hierarchy}/{_PARENT}")
 
 
 def test_defaults_of_containers(daemon: Dockerd, tmp_path: Path) -> None:
@@ -48,7 +54,7 @@ def test_defaults_of_containers(daemon: Dockerd, tmp_path: Path) -> None:
         no_new_privileges=True,
         default_shm_size="8m",
         init=True,
-        cgroup_parent=f"/dyd-{os.getpid()}",
+        cgroup_parent=f"/{_PARENT}",
         log_opts={"max-size": "1m", "max-file": "2"},
         dns=["10.11.12.13"],
         dns_search=["example.test"],
@@ -92,7 +98,7 @@ def test_defaults_of_containers(daemon: Dockerd, tmp_path: Path) -> None:
         "shareable",
         "private",
     )
-    assert host["CgroupParent"] == f"/dyd-{os.getpid()}"
+    assert host["CgroupParent"] == f"/{_PARENT}"
     info = json.loads(daemon.docker("info", "-f", "{{json .}}"))
     assert info["Labels"] == ["rack=7"]
     assert info["DefaultRuntime"] == "talkative"

@@ -96,6 +96,19 @@ class Dockerd(Stack):
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: self.log.count(word) > before, what=word)
 
+    def clear(self) -> None:
+        """Remove its containers, also those that a test left behind with a daemon that has ended, and stop it."""
+        running = self.process is not None and self.process.poll() is None
+        containers = self.root / "docker/containers"
+        if not running and containers.exists() and any(containers.iterdir()):
+            self.configure()
+            self.start()
+            running = True
+        if running:
+            with contextlib.suppress(AssertionError):
+                self.remove_all()
+            self.stop()
+
     def refused(self, *flags: str) -> str:
         """A start that must fail at once; its standard error."""
         done = subprocess.run(self.command(*flags), capture_output=True, text=True, timeout=30)
@@ -120,10 +133,7 @@ def own_dockerd(*, image: bool = True) -> Iterator[Dockerd]:
                     daemon.stop()
                 yield daemon
             finally:
-                if daemon.process is not None and daemon.process.poll() is None:
-                    with contextlib.suppress(AssertionError):
-                        daemon.remove_all()
-                    daemon.stop()
+                daemon.clear()
                 subprocess.run(
                     [
                         *(sys.executable, "-m", "dockerd.leftovers"),
