@@ -222,6 +222,9 @@ def test_an_index_that_misleads(path: Path, expected: Dump) -> None:
     data[here] = data[here].replace(b"ns4", b"nx4")
     assert bytes(data) != path.read_bytes()
     path.write_bytes(data)
+    lookup = "SELECT id FROM snapshots WHERE namespace = 'n' AND name = 's4'"
+    with opened(path) as database:
+        assert database._connection.execute(lookup).fetchone() == (5,)
     check(path, expected)
 
 
