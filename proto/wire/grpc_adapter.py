@@ -10,10 +10,11 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from wire import leases, namespaces, telemetry
+from wire import leases, namespaces, tracing
 from wire.errors import EngineError, Internal
 from wire.gen.google.rpc.status_msg import Status
 from wire.status import grpc_code
+from wire.tracing import Kind
 from wire.ttrpc.errors import from_status, to_status
 
 logger = logging.getLogger(__name__)
@@ -53,9 +54,13 @@ def metadata(namespace: str | None = None, lease: str | None = None) -> tuple[tu
         pairs.append((namespaces.HEADER, namespace))
     if lease := lease or leases.current():
         pairs.append((leases.HEADER, lease))
-    if traceparent := telemetry.traceparent():
-        pairs.append(("traceparent", traceparent))
-    return tuple(pairs)
+    return (*pairs, *trace_context())
+
+
+def trace_context() -> tuple[tuple[str, str], ...]:
+    """Call metadata with the current trace context, if there is one."""
+    traceparent = tracing.traceparent()
+    return (("traceparent", traceparent),) if traceparent else ()
 
 
 def error_of(failure: grpc.aio.AioRpcError) -> EngineError:
@@ -85,7 +90,7 @@ def _bind(context: grpc.aio.ServicerContext[Any, Any]) -> None:
             headers.setdefault(key, value)
     namespaces.attach(headers.get(namespaces.HEADER))
     leases.attach(headers.get(leases.HEADER))
-    telemetry.attach(headers.get("traceparent"))
+    tracing.attach(headers.get("traceparent"))
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: EngineError) -> None:
@@ -145,7 +150,8 @@ def _unary(
     async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         _bind(context)
         try:
-            return await inner(request, context)
+            with tracing.span(method[1:], Kind.SERVER):
+                return await inner(request, context)
         except EngineError as error:
             await _abort(context, error)
         except (grpc.aio.AbortError, grpc.aio.BaseError):

@@ -1,4 +1,4 @@
-"""Logs and trace context: one line format, fields bound to the current task, W3C traceparent in and out.
+"""Logs: one line format, fields bound to the current task, and the trace that it belongs to.
 
 Standard library only, because the shim imports it too. On a terminal a line is logfmt, else JSON.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,10 +16,10 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-_fields: ContextVar[Mapping[str, Any]] = ContextVar("log_fields", default=MappingProxyType({}))
-_traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+from wire import tracing
 
-_TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_fields: ContextVar[Mapping[str, Any]] = ContextVar("log_fields", default=MappingProxyType({}))
+
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -32,23 +31,6 @@ def bind(**fields: Any) -> Iterator[None]:
         yield
     finally:
         _fields.reset(token)
-
-
-def attach(header: str | None) -> None:
-    """Take over a caller's traceparent for the current context; an invalid one is dropped."""
-    _traceparent.set(header if header and _TRACEPARENT.fullmatch(header) else None)
-
-
-def traceparent() -> str | None:
-    """The traceparent to send with calls made from here, or None."""
-    return _traceparent.get()
-
-
-def start_trace() -> str:
-    """Begin a trace in the current context and return its traceparent."""
-    header = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
-    _traceparent.set(header)
-    return header
 
 
 class _Formatter(logging.Formatter):
@@ -65,9 +47,9 @@ class _Formatter(logging.Formatter):
             "msg": record.getMessage(),
         }
         line.update(_fields.get())
-        header = _traceparent.get()
-        if header:
-            line["trace_id"] = header[3:35]
+        trace = tracing.trace_id()
+        if trace:
+            line["trace_id"] = trace
         for key, value in vars(record).items():
             if key not in _STANDARD:
                 line[key] = value

@@ -8,9 +8,10 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 
-from wire import namespaces
+from wire import namespaces, tracing
 from wire.errors import DeadlineExceeded, EngineError, ResourceExhausted, Unavailable
 from wire.gen.shim.ttrpc.request_msg import KeyValue, Request, Response
+from wire.tracing import Kind
 from wire.ttrpc import frame
 from wire.ttrpc.errors import from_status
 
@@ -61,6 +62,18 @@ class Client(asyncio.Protocol):
 
         Raises the server's error, DeadlineExceeded after ``timeout`` seconds, Unavailable if the connection ends.
         """
+        with tracing.span(f"{service}/{method}", Kind.CLIENT):
+            return await self._call(service, method, message, response_type, timeout, metadata)
+
+    async def _call(
+        self,
+        service: str,
+        method: str,
+        message: Message,
+        response_type: type[Reply],
+        timeout: float | None,
+        metadata: Mapping[str, str] | None,
+    ) -> Reply:
         transport = self._transport
         if transport is None or self.closed.is_set():
             raise Unavailable("ttrpc: closed")
@@ -71,6 +84,8 @@ class Client(asyncio.Protocol):
         namespace = namespaces.find()
         if namespace and namespaces.TTRPC_HEADER not in headers:
             headers[namespaces.TTRPC_HEADER] = namespace
+        if tracing.recording() and (traceparent := tracing.traceparent()):
+            headers["traceparent"] = traceparent
         for key, value in headers.items():
             request.metadata.append(KeyValue(key=key, value=value))
         data = request.SerializeToString()

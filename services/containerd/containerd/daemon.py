@@ -50,6 +50,7 @@ from containerd.services.transfer import TransferService
 from containerd.settings import GRPC, Settings, seconds
 from containerd.snapshots.native import NativeSnapshotter
 from containerd.snapshots.overlay import OverlaySnapshotter
+from containerd.span_socket import gathering
 from containerd.tasks.manager import TaskManager
 from containerd.tasks.sandboxes import SandboxManager
 from containerd.tasks.shim_process import ShimSettings, ShimStarter
@@ -58,7 +59,7 @@ from containerd.transfer.push import Pusher
 from containerd.transfer.streams import Streams
 from containerd.unpack.native import NativeUnpacker
 from containerd.unpack.unpacker import Unpacker
-from wire import namespaces, stacks
+from wire import namespaces, otlp, stacks
 from wire.atomic import FileLock, ensure_directory, write_atomic
 from wire.errors import NotFound
 from wire.gen.containerd.services.containers.v1 import containers_pb2
@@ -108,6 +109,8 @@ async def serve(config: Config) -> None:
     stacks.dump_on_signal(loop)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_locked(config))
+        exporter = stack.enter_context(otlp.exporting("containerd"))
+        await stack.enter_async_context(gathering(exporter, config.state))
         overlay_root = settings.overlay_root or os.path.join(config.root, "overlayfs")
         native_root = settings.native_root or os.path.join(config.root, "native")
         database = Database(

@@ -33,9 +33,11 @@ from dockerd.api.routes import (
     system,
     volumes,
 )
+from dockerd.api.traced import TracingMiddleware
 from dockerd.api.underway import UnderWay, UnderWayMiddleware
 from dockerd.authorization.chain import Authorization
 from dockerd.config import LiveConfig
+from wire import tracing
 from wire.errors import EngineError
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ def create(
     app.add_middleware(DebugMiddleware, lambda: live.current.debug)
     app.add_middleware(AuthorizationMiddleware, authorization)
     app.add_middleware(UnderWayMiddleware, requests)
+    if tracing.recording():
+        app.add_middleware(TracingMiddleware)
     app.add_middleware(
         VersionMiddleware, config.minimum_api_version, experimental=config.experimental
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from wire import tracing
 from wire.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -22,7 +24,10 @@ class Background:
 
     def spawn(self, coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Begin; the task, for who wants to wait after all."""
-        task = asyncio.get_running_loop().create_task(coroutine)
+        context = contextvars.copy_context()
+        # It may go on for as long as a container lives: it is no part of the request's trace.
+        context.run(tracing.attach, None)
+        task = asyncio.get_running_loop().create_task(coroutine, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task

@@ -104,7 +104,7 @@ from dockerd.volumes.local import LocalDriver
 from dockerd.volumes.mounter import Mounter
 from dockerd.volumes.service import VolumeService
 from dockerd.volumes.store import VolumeStore
-from wire import stacks
+from wire import otlp, stacks
 from wire.atomic import FileLock, write_atomic
 from wire.errors import EngineError
 
@@ -137,6 +137,7 @@ async def serve(line: CommandLine, config: Config, secured: ssl.SSLContext | Non
         lock = FileLock(os.path.join(config.data_root, "dockerd.lock"))
         lock.acquire()
         stack.callback(lock.release)
+        stack.enter_context(otlp.exporting("dockerd"))
         if config.pidfile:
             stack.enter_context(pidfile.held(config.pidfile))
         containerd = Containerd(config.containerd, config.containerd_namespace)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 
+from shim import trace
 from wire.errors import (
     AlreadyExists,
     EngineError,
@@ -63,6 +64,7 @@ class RuntimeCli:
         if self._systemd_cgroup:
             arguments.append("--systemd-cgroup")
         arguments += [verb, *flags, self._id, *after]
+        span = trace.calling(f"runtime.{verb}")
         actions: list[tuple[Any, ...]]
         if stdio is None:
             actions = [
@@ -74,7 +76,7 @@ class RuntimeCli:
             pid = os.posix_spawnp(  # noqa: ASYNC221 - vfork speed; there is no other loop to block
                 self._binary,
                 arguments,
-                os.environ,
+                os.environ if span is None else {**os.environ, "TRACEPARENT": span.header},
                 file_actions=actions,
                 # Python ignores SIGPIPE and SIGXFSZ; an ignored signal would stay ignored in the container.
                 setsigdef=_RESET_SIGNALS,
@@ -83,6 +85,8 @@ class RuntimeCli:
         except OSError as error:
             raise NotFound(f"failed to run the runtime {self._binary}: {error.strerror}") from error
         ended = await self._exits.claim(pid)
+        if span is not None:
+            span.end(f"exit status {ended.status}" if ended.status else "")
         if ended.status != 0:
             raise self._failure(verb, ended.status)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 
-from shim import linux, log, sandbox_service, succession
+from shim import linux, log, sandbox_service, succession, trace
 from shim.events import Publisher
 from shim.exits import Exits
 from shim.loop import HANGUP, READ, WRITE, Loop
@@ -267,15 +267,19 @@ class Session:
 
     def _serve(self, call: Call) -> None:
         self._pending[call.stream_id] = call
+        span = trace.serving(f"{call.service}/{call.method}", call.metadata)
         try:
-            answer = self._loop.spawn(self._dispatch(call.service, call.method, call.payload))
+            coroutine = self._dispatch(call.service, call.method, call.payload)
+            answer = self._loop.spawn(
+                coroutine if span is None else trace.Traced(coroutine, span)  # type: ignore[arg-type]
+            )
         except EngineError as error:
             self._pending.pop(call.stream_id)
             self._send(self._protocol.response(call.stream_id, error))
             return
-        answer.then(lambda: self._answer(call, answer))
+        answer.then(lambda: self._answer(call, answer, span))
 
-    def _answer(self, call: Call, answer: Future[Any]) -> None:
+    def _answer(self, call: Call, answer: Future[Any], span: trace.Span | None) -> None:
         result: Message | EngineError
         try:
             result = answer.result()
@@ -285,6 +289,8 @@ class Session:
             log.exception("call failed", method=call.method)
             result = Internal(f"{call.method}: {error}")
         self._pending.pop(call.stream_id)
+        if span is not None:
+            span.end(result.message if isinstance(result, EngineError) else "")
         self._send(self._protocol.response(call.stream_id, result))
         self._answered()
 

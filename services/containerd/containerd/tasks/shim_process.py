@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 
 from containerd.linux import cgroups
 from containerd.tasks.shim_log import ShimLog, has_log
-from wire import namespaces
+from wire import namespaces, tracing
 from wire.addresses import ensure_dir, shim_group, shim_socket, short_dir
 from wire.atomic import write_atomic
 from wire.errors import (
@@ -142,12 +142,13 @@ class ShimStarter:
 
         ``options`` is the Any with the runtime's options, which a shim that is started by its program gets as its input.
         """
-        if runtime == OWN_RUNTIME:
-            return await self._fork(namespace, container_id, bundle)
-        program = self._program(runtime)
-        if os.path.basename(program) == _OWN_PROGRAM:
-            return await self._fork(namespace, container_id, bundle)
-        return await self._exec(program, namespace, container_id, bundle, options)
+        with tracing.span("containerd.shim.start", runtime=runtime, container=container_id):
+            if runtime == OWN_RUNTIME:
+                return await self._fork(namespace, container_id, bundle)
+            program = self._program(runtime)
+            if os.path.basename(program) == _OWN_PROGRAM:
+                return await self._fork(namespace, container_id, bundle)
+            return await self._exec(program, namespace, container_id, bundle, options)
 
     async def adopt(self, namespace: str, container_id: str, bundle: str) -> Shim:
         """A shim of ours that goes on with a container whose shim was killed, where that was: others may share it."""

@@ -10,9 +10,10 @@ from typing import Any, Final, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from wire import leases, namespaces
+from wire import leases, namespaces, tracing
 from wire.errors import Internal, Unavailable
-from wire.grpc_adapter import CHANNEL_OPTIONS, error_of
+from wire.grpc_adapter import CHANNEL_OPTIONS, error_of, trace_context
+from wire.tracing import Kind
 
 _HEAD_PATIENCE: Final = 0.5
 # How often containerd may be killed over one question.
@@ -57,11 +58,12 @@ class Containerd:
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
         )
-        try:
-            metadata = (*self._headers(lease), *headers)
-            return await stub(request, metadata=metadata, wait_for_ready=wait)  # type: ignore[no-any-return]
-        except grpc.aio.AioRpcError as failure:
-            raise error_of(failure) from failure
+        with tracing.span(f"containerd.services.{service}/{method}", Kind.CLIENT):
+            try:
+                metadata = (*self._headers(lease), *headers)
+                return await stub(request, metadata=metadata, wait_for_ready=wait)  # type: ignore[no-any-return]
+            except grpc.aio.AioRpcError as failure:
+                raise error_of(failure) from failure
 
     async def exchange(
         self, service: str, method: str, request: Message, reply: type[Reply], *, lease: str
@@ -137,7 +139,8 @@ class Containerd:
         )
 
     def _headers(self, lease: str) -> tuple[tuple[str, str], ...]:
-        return (*self._metadata, (leases.HEADER, lease)) if lease else self._metadata
+        held = ((leases.HEADER, lease),) if lease else ()
+        return (*self._metadata, *held, *trace_context())
 
     async def ready(self) -> None:
         """Wait until it answers."""

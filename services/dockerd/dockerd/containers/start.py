@@ -28,6 +28,7 @@ from dockerd.containers.volume_use import VolumeUse
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.model import Attachment
 from dockerd.volumes.catalog import Catalog
+from wire import tracing
 from wire.errors import EngineError, Internal, InvalidArgument
 from wire.status import error_for
 
@@ -110,24 +111,30 @@ class Starter:
         self._on_start(time.perf_counter() - began)
 
     async def _launch(self, container: Container) -> None:
+        with tracing.span("dockerd.container.start", container=container.container_id):
+            await self._launched(container)
+
+    async def _launched(self, container: Container) -> None:
         async with contextlib.AsyncExitStack() as undo:
             container.torn_down = False
             undo.push_async_callback(self._teardown.run, container)
             await self._volume_use.begin(container)
             merged, attachment = await asyncio.gather(
-                self._rootfs.mount(container),
+                self._mount(container),
                 self._attach(container),
             )
             self._announcer.say_network(container, "connect", attachment)
             self._rootfs.mark(merged)
             shm.prepare(container)
             mount_table.prepare(container)
-            spec = self._specs.write(container, merged, attachment)
+            with tracing.span("dockerd.spec.write"):
+                spec = self._specs.write(container, merged, attachment)
             if container.mounts:
                 await asyncio.to_thread(copy_up, merged, container.mounts, self._volumes)
             try:
                 pid = await self._create_task(container, spec)
-                await self._attacher.deliver(container)
+                with tracing.span("dockerd.attach.deliver"):
+                    await self._attacher.deliver(container)
                 await self._tasks.start(container.container_id)
             except EngineError as error:
                 raise _as_docker(error) from error
@@ -139,10 +146,16 @@ class Starter:
         container.save()
         self._announcer.say(container, "start")
 
+    async def _mount(self, container: Container) -> str:
+        with tracing.span("dockerd.rootfs.mount"):
+            return await self._rootfs.mount(container)
+
     async def _attach(self, container: Container) -> Attachment:
         joined.running(container.host, "NetworkMode", self._store, container.container_id)
         try:
-            attachment = await self._networks.attach(endpoint_request.of(container, self._store))
+            with tracing.span("dockerd.network.attach"):
+                request = endpoint_request.of(container, self._store)
+                attachment = await self._networks.attach(request)
         except EngineError as error:
             text = f"failed to set up container networking: {error.message}"
             raise error_for(error.kind, text, error.reason, error.details) from error
