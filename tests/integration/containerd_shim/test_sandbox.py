@@ -159,6 +159,9 @@ async def test_tasks_in_a_sandbox(world: World) -> None:
     await box.call("Delete")
     # The shim stays with its sandbox, whatever the last task's owner says.
     await box.call("Shutdown", now=True)
+    # One that is to end takes its socket away at once.
+    address = (pod.bundle.path / "address").read_text().removeprefix("unix://")
+    assert Path(address).is_socket()
     assert (await pod.call("SandboxStatus")).state == "SANDBOX_READY"
     assert world.told.topics == ["create", "start", "exit", "delete"]
     await pod.call("StopSandbox")
