@@ -15,7 +15,12 @@ from tests.support.sandboxes import ask, command, echo, inside, outside, path_of
 
 from dockerd.networks.controller import NetworkController
 from dockerd.networks.creation import parse
-from dockerd.networks.errors import AddressInUse, AddressOutOfRange, StaticAddressOnOwnPool
+from dockerd.networks.errors import (
+    AddressInUse,
+    AddressOutOfRange,
+    InvalidAddress,
+    StaticAddressOnOwnPool,
+)
 from dockerd.networks.leftovers import remove_leftovers
 from dockerd.networks.model import (
     Attachment,
@@ -176,6 +181,31 @@ def test_published_ports(tmp_path: Path, kind: socket.SocketKind) -> None:
         assert again.endpoints[0].ipv6 == "fd00:98:1::2"
         with echo(path_of(again), kind, 80):
             assert await asyncio.to_thread(ask, kind, "fd00:98:1::1", 18080)
+        await controller.close()
+
+    run_isolated(scenario)
+
+
+@pytest.mark.parametrize(
+    ("network", "host", "message"),
+    [
+        ("default", "::", "the container has no IPv6 address"),
+        ("six", "127.0.0.1", "the container has no IPv4 address"),
+        ("dual", "::1", "no container is reached by it"),
+    ],
+)
+def test_host_addresses_that_lead_nowhere_are_refused(
+    tmp_path: Path, network: str, host: str, message: str
+) -> None:
+    async def scenario() -> None:
+        controller = NetworkController(settings(tmp_path))
+        await controller.open()
+        await create(controller, "dual", DUAL)
+        await create(controller, "six", {"EnableIPv4": False, "EnableIPv6": True})
+        wanted = request("aa", network, {"80/tcp": at(18080, host)})
+        with pytest.raises(InvalidAddress, match=message):
+            await controller.attach(wanted)
+        assert controller.attachment("aa" * 32) is None
         await controller.close()
 
     run_isolated(scenario)

@@ -51,7 +51,7 @@ table {ip} {table} {{
   }}
   chain output {{
     type nat hook output priority -100; policy accept;
-    {ip} daddr {relayed} return
+    {ip} daddr {kept} return
     fib daddr type local jump publish
   }}
   chain publish {{
@@ -88,11 +88,11 @@ table {ip} {table} {{
 }}
 """
 
-# IPv6 has no route_localnet: what the host sends to ::1 is left to the relay. Of IPv4 nothing is, so there it says an address
-# to which nothing is ever sent.
+# IPv6 has no route_localnet: what the host sends to ::1 finds no container, and is refused at once instead of getting lost.
+# Of IPv4 nothing is kept, so there the word is an address to which nothing is ever sent.
 _WORDS: Final = {
-    4: {"ip": "ip", "addr": "ipv4_addr", "loopback": "127.0.0.0/8", "relayed": "0.0.0.0/32", "icmp": "icmp"},
-    6: {"ip": "ip6", "addr": "ipv6_addr", "loopback": "::1", "relayed": "::1", "icmp": "ipv6-icmp"},
+    4: {"ip": "ip", "addr": "ipv4_addr", "loopback": "127.0.0.0/8", "kept": "0.0.0.0/32", "icmp": "icmp"},
+    6: {"ip": "ip6", "addr": "ipv6_addr", "loopback": "::1", "kept": "::1", "icmp": "ipv6-icmp"},
 }  # fmt: skip
 
 

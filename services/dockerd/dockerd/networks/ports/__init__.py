@@ -1,1 +1,1 @@
-"""Published ports: bindings, allocation, reservation, and the IPv6 relay."""
+"""Published ports: bindings, allocation and reservation."""

@@ -94,8 +94,8 @@ def plan(
     """The requests of a container: given ports first, then ranges, then whatever is free.
 
     ``default_address`` stands for an empty host address; if it is 0.0.0.0, ``::`` does, too, for a container with IPv6.
-    ``routed`` says of each IP version that the container has whether its ports are opened instead of bound. A host address
-    of a version that the container has not is left to the relay if it is IPv6, and means nothing if it is IPv4.
+    ``routed`` says of each IP version that the container has whether its ports are opened instead of bound. Raises
+    InvalidAddress for a host address that cannot lead to the container.
     """
     defaults: tuple[Address, ...] = (default_address,)
     if default_address == ANY_IPV4 and 6 in routed:
@@ -107,17 +107,18 @@ def plan(
         for offset, port in enumerate(range(ports.first, ports.last + 1)):
             bound.add(f"{port}/{protocol}")
             requests += _of_port(
-                protocol, port, offset, len(ports), wanted or (PortBinding(),), defaults
+                protocol, port, offset, len(ports), wanted or (PortBinding(),), defaults, routed
             )
     if publish_all:
         for key in exposed_keys(exposed):
             if key not in bound:
                 ports, protocol = parse_key(key)
-                requests += _of_port(protocol, ports.first, 0, 1, (PortBinding(),), defaults)
+                requests += _of_port(
+                    protocol, ports.first, 0, 1, (PortBinding(),), defaults, routed
+                )
     merged = _same_port_together(requests)
-    to_bind = [
-        _only(each, {version for version in (4, 6) if _binds(version, routed)}) for each in merged
-    ]
+    translated = {version for version, opened in routed.items() if not opened}
+    to_bind = [_only(each, translated) for each in merged]
     return PortPlan(
         requests=tuple(
             sorted(
@@ -142,13 +143,6 @@ def plan(
     )
 
 
-def _binds(version: int, routed: Mapping[int, bool]) -> bool:
-    """Whether ports of the host are bound: for what is translated, and for IPv6 that is relayed to an IPv4 address."""
-    if version in routed:
-        return not routed[version]
-    return version == 6 and not routed.get(4, True)
-
-
 def _of_port(
     protocol: Protocol,
     port: int,
@@ -156,6 +150,7 @@ def _of_port(
     count: int,
     wanted: Sequence[PortBinding],
     defaults: tuple[Address, ...],
+    routed: Mapping[int, bool],
 ) -> Iterator[PortRequest]:
     for binding in wanted:
         host = parse_range(binding.host_port)
@@ -165,9 +160,22 @@ def _of_port(
         yield PortRequest(
             protocol=protocol,
             container_port=port,
-            addresses=(parse_address(binding.host_ip),) if binding.host_ip else defaults,
+            addresses=(_leading(binding.host_ip, routed),) if binding.host_ip else defaults,
             host=host,
         )
+
+
+def _leading(text: str, routed: Mapping[int, bool]) -> Address:
+    """A host address from which the container can be reached; raises InvalidAddress."""
+    address = parse_address(text)
+    if address.version not in routed:
+        raise InvalidAddress(
+            "host IP address", f"{text}: the container has no IPv{address.version} address"
+        )
+    if address.version == 6 and address.is_loopback and not routed[6]:
+        # The kernel takes an answer to ::1 from no other interface.
+        raise InvalidAddress("host IP address", f"{text}: no container is reached by it")
+    return address
 
 
 def parse_address(text: str) -> Address:

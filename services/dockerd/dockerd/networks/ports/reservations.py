@@ -106,11 +106,6 @@ class PortReservations:
         while self._adopted:
             self._drop(*self._adopted.popitem())
 
-    def descriptor(self, port: PublishedPort) -> int | None:
-        """The bound socket's descriptor, for the relay."""
-        held = self._sockets.get(port.fd_name)
-        return None if held is None else held.fileno()
-
     def close(self) -> None:
         """Close the sockets of this process; copies in an fd store stay."""
         for held in (*self._sockets.values(), *self._adopted.values()):
