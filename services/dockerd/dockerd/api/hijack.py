@@ -47,6 +47,8 @@ class HijackProtocol(HttpToolsProtocol):
         self._read = self._answered = True
         self.taken = False
         self._peer: dict[str, Any] = {}
+        self._in_body = False
+        self._unproductive = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
@@ -94,7 +96,10 @@ class HijackProtocol(HttpToolsProtocol):
 
     def _body(self, data: bytes) -> None:
         if self._left < 0:
+            self._unproductive += len(data)
             super().data_received(data)
+            if self._unproductive > _LARGEST_HEAD:
+                self._refuse()
             return
         own, more = data[: self._left], data[self._left :]
         self._left -= len(own)
@@ -108,10 +113,26 @@ class HijackProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._read = self._answered = False
+        self._read = self._answered = self._in_body = False
+        self._unproductive = 0
         extensions: Any = self.scope.setdefault("extensions", {})
         extensions[EXTENSION] = {"take": self.take}
         extensions[PEER] = self._peer
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: what else looks like a header is a trailer."""
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. A trailer, which nobody has looked at before, is none."""
+        if not self._in_body:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body; only what lies between such parts, extensions of chunks and trailers, has a limit."""
+        self._unproductive = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is read; the next head may come."""
