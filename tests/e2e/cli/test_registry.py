@@ -25,6 +25,12 @@ _ROWS = [
     row("docker push $REGISTRY/none:1", "The push refers to repository [$REGISTRY/none]", "<*>An image does not exist locally with the tag: $REGISTRY/none", 1, since=28),
     row("docker push -a $REGISTRY/many | grep -c digest:", "2", given="docker tag busybox $REGISTRY/many:1; docker tag busybox $REGISTRY/many:2"),
     row("docker push nope", "<*>", "<*>An image does not exist locally with the tag: nope<*>", 1),
+    row("docker login -u who -p word $REGISTRY", "<*>Login Succeeded", "<*>--password via the CLI is insecure<*>"),
+    row("echo word | docker login -u who --password-stdin $REGISTRY && docker logout $REGISTRY", "Login Succeeded Removing login credentials for $REGISTRY", "<*>"),
+    row("docker login -u who -p word localhost:1", "", "<*>connection refused<*>", 1),
+    row("docker login -p word", "", "<*>annot perform an interactive login from a non TTY device", 1),
+    row("docker search localhost:1/thing", "", _ERROR + "<*>connection refused<*>", 1),
+    row("docker search --limit 1 --no-trunc --format '{{.Name}}' -f bogus=1 localhost:1/thing", "", _ERROR + "<*>nvalid filter 'bogus'", 1),
     row("docker logout $REGISTRY", "<*>$REGISTRY", "<*>"),
 ]  # fmt: skip
 
