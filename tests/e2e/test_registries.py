@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 import threading
 import urllib.parse
@@ -288,3 +289,19 @@ def test_older_versions_show_the_container_of_an_image(stack: Stack) -> None:
         assert old["ContainerConfig"]["Image"] == "busybox"
     finally:
         stack.docker("rmi", image)
+
+
+def test_pushes_tell_how_far_they_are(stack: Stack, registry: Registry) -> None:
+    name = f"{registry.address}/far:1"
+    stack.docker("load", stdin=docker_archive(name, [layer({"big": os.urandom(2_000_000)})]))
+    _, text = stack.request(
+        "POST", f"/images/{registry.address}/far/push?tag=1", b"", {"X-Registry-Auth": "e30="}
+    )
+    entries = [json.loads(each) for each in text.splitlines()]
+    told = [each["progressDetail"] for each in entries if each.get("status") == "Pushing"]
+    assert told
+    assert all(0 < each["current"] <= each["total"] for each in told)
+    assert entries[-1]["aux"]["Tag"] == "1"
+    _, old = stack.request("GET", f"/v1.43/images/{name}/json")
+    assert old["VirtualSize"] == old["Size"]
+    stack.docker("rmi", name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from containerd.content.local import ContentStore
 from containerd.images.walk import descend
@@ -14,6 +14,7 @@ from wire.oci.image import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from wire.registry.registry import Registry
 
 _PARALLEL: Final = 3
+_NOTICE_EVERY: Final = 1 << 19
 _SOURCE: Final = "containerd.io/distribution.source."
 
 # As for a pull.
@@ -59,11 +60,21 @@ class Pusher:
     async def _blob(self, registry: Registry, host: str, blob: Descriptor, notice: Notice) -> None:
         async with transfer_limits.slots(self._slots):
             labels = (await self._content.info(blob.digest)).labels
-            done = await asyncio.to_thread(self._send, registry, host, blob, labels)
+            loop = asyncio.get_running_loop()
+
+            def tell(sent: int) -> None:
+                loop.call_soon_threadsafe(notice, "uploading", blob, sent, blob.size)
+
+            done = await asyncio.to_thread(self._send, registry, host, blob, labels, tell)
             notice(done, blob, blob.size, blob.size)
 
     def _send(
-        self, registry: Registry, host: str, blob: Descriptor, labels: Mapping[str, str]
+        self,
+        registry: Registry,
+        host: str,
+        blob: Descriptor,
+        labels: Mapping[str, str],
+        tell: Callable[[int], None],
     ) -> str:
         if registry.has_blob(blob.digest):
             return "already exists"
@@ -71,5 +82,33 @@ class Pusher:
         location = registry.mount(blob.digest, source if source != registry.repository else "")
         if not location:
             return "mounted"
-        registry.upload(location, blob.digest, blob.size, lambda: self._content.open(blob.digest))
+        registry.upload(
+            location,
+            blob.digest,
+            blob.size,
+            lambda: cast("BinaryIO", _Told(self._content.open(blob.digest), tell)),
+        )
         return "complete"
+
+
+class _Told:
+    """A file that is sent, and that tells how much of it was."""
+
+    def __init__(self, file: BinaryIO, tell: Callable[[int], None]) -> None:
+        self._file = file
+        self._tell = tell
+        self._sent = self._told = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._sent += len(data)
+        if self._sent - self._told >= _NOTICE_EVERY:
+            self._told = self._sent
+            self._tell(self._sent)
+        return data
+
+    def __enter__(self) -> _Told:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()

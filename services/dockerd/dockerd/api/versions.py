@@ -19,6 +19,7 @@ _STATUS_IN_REMOVAL_SINCE: Final = (1, 44)
 _NO_CONTAINER_IN_IMAGE_SINCE: Final = (1, 44)
 _NO_PATTERN_SINCE: Final = (1, 41)
 _MANIFESTS_SINCE: Final = (1, 47)
+_ONE_SIZE_SINCE: Final = (1, 44)
 _DESCRIPTOR_SINCE: Final = (1, 48)
 
 
@@ -76,12 +77,19 @@ def shows_source(version: Version) -> bool:
 
 def image_summary(document: dict[str, Any], version: Version) -> dict[str, Any]:
     """An entry of the list of images: their descriptors came late."""
-    return _without(document, version, _DESCRIPTOR_SINCE, "Descriptor")
+    return _sized_twice(_without(document, version, _DESCRIPTOR_SINCE, "Descriptor"), version)
 
 
 def image_document(document: dict[str, Any], version: Version) -> dict[str, Any]:
     """An image."""
-    return _without(document, version, _DESCRIPTOR_SINCE, "Descriptor", "Manifests")
+    shown = _without(document, version, _DESCRIPTOR_SINCE, "Descriptor", "Manifests")
+    return _sized_twice(shown, version)
+
+
+def _sized_twice(document: dict[str, Any], version: Version) -> dict[str, Any]:
+    if version >= _ONE_SIZE_SINCE:
+        return document
+    return {**document, "VirtualSize": document["Size"]}
 
 
 def _without(

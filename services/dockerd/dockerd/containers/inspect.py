@@ -57,7 +57,7 @@ class Inspector:
             "HostConfig": _host(container),
             "GraphDriver": {"Name": "overlay2", "Data": await self._layers(container)},
             "Mounts": [mount_of(point) for point in container.mounts],
-            "Config": {**container.config, "Image": container.image_name},
+            "Config": _config(container),
             "NetworkSettings": network_settings.of(container, self._networks),
         }
         if sized:
@@ -76,6 +76,17 @@ class Inspector:
             "WorkDir": work,
             "MergedDir": self._rootfs.path(container),
         }
+
+
+def _config(container: Container) -> dict[str, Any]:
+    """What the container was created with; what was not said has its default, as in Docker."""
+    defaults: dict[str, Any] = {
+        "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False,
+        "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": None, "Cmd": None, "Volumes": None, "WorkingDir": "",
+        "Entrypoint": None, "OnBuild": None, "Labels": {},
+    }  # fmt: skip
+    given = {key: value for key, value in container.config.items() if value is not None}
+    return {**defaults, **given, "Image": container.image_name}
 
 
 def _host(container: Container) -> dict[str, Any]:

@@ -107,11 +107,12 @@ ANSWERS: Final[Mapping[str, Model]] = {
         "Variant*": "string", "Os": "string?", "OsVersion*": "string", "Size": "int", "GraphDriver*": "GraphDriver",
         "RootFS": "RootFS",
         "Metadata": "ImageMetadata", "Descriptor*": "Descriptor", "Manifests*": "[object]", "Identity*": "object",
-        "Container*": "string", "ContainerConfig*": "object",
+        "Container*": "string", "ContainerConfig*": "object", "VirtualSize*": "int",
     },
     "ImageSummary": {
         "Id": "string", "ParentId": "string", "RepoTags": "[string]", "RepoDigests": "[string]", "Created": "int", "Size": "int",
         "SharedSize": "int", "Labels": "{string}?", "Containers": "int", "Descriptor*": "Descriptor", "Manifests*": "[object]",
+        "VirtualSize*": "int",
     },
     "ImageHistory": {
         "Id": "string", "Created": "int", "CreatedBy": "string", "Tags": "[string]?", "Size": "int", "Comment": "string",
