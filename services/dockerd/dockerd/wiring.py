@@ -121,6 +121,8 @@ async def serve(line: CommandLine, config: Config, secured: ssl.SSLContext | Non
     """Run until SIGTERM or SIGINT; containers go on. ``line`` is read again with each SIGHUP."""
     for directory in (config.data_root, config.exec_root):
         os.makedirs(directory, mode=0o711, exist_ok=True)
+    # Containers' files lie below it, programs of root among them that set their user (CVE-2021-41091).
+    os.chmod(config.data_root, 0o710)  # noqa: S103 - less than others have otherwise
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
