@@ -31,3 +31,5 @@ def test_cve_2021_41091_files_of_containers_and_volumes_are_out_of_reach(stack: 
         assert not reached(stack.root / "containerd/overlayfs/snapshots")
     finally:
         stack.root.chmod(mode)
+    stack.docker("rm", "-f", name)
+    stack.docker("volume", "rm", "kept")

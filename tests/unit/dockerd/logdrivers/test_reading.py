@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.stack import wait_until
+from tests.support.children import reaped
 
 from dockerd.linux.inotify import Directories
 from dockerd.logdrivers import jsonfile, localfile, reading
 from dockerd.logdrivers.entry import Entry, Format, details, nanoseconds, shown
 from shim.stdio.jsonfile import JsonFile
 from shim.stdio.localfile import LocalFile
-from shim.stdio.rotating import RotatingLog
 
 KINDS: list[tuple[Any, type[Format]]] = [
     (JsonFile, jsonfile.JsonFile),
@@ -103,9 +101,9 @@ def test_tail_of_large_records(tmp_path: Path, kind: tuple[Any, Format]) -> None
 def test_compressed_files(tmp_path: Path, kind: tuple[Any, Format]) -> None:
     writer, form = kind
     log = writer(str(tmp_path / "log"), 5000, 8, compress=True)
-    for number in range(300):
-        log.write("stdout", b"line %d\n" % number)
-    settle(log, tmp_path)
+    with reaped():
+        for number in range(300):
+            log.write("stdout", b"line %d\n" % number)
     assert list(tmp_path.glob("*.gz"))
     assert texts(everything(tmp_path / "log", form)) == [b"line %d\n" % n for n in range(300)]
     assert texts(everything(tmp_path / "log", form, 123)) == [
@@ -115,15 +113,6 @@ def test_compressed_files(tmp_path: Path, kind: tuple[Any, Format]) -> None:
     newest = min(tmp_path.glob("*.gz"))
     (tmp_path / newest.stem).write_bytes(b"")
     assert len(everything(tmp_path / "log", form)) < 300
-
-
-def settle(log: RotatingLog, folder: Path) -> None:
-    """Wait for the children that compress."""
-    log._wait_for_compression()
-    wait_until(lambda: not [each for each in folder.iterdir() if each.name.endswith(".tmp")])
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -157,10 +146,10 @@ def test_following(tmp_path: Path, kind: tuple[Any, Format], files: int, compres
         (tmp_path / "state").write_text("ended")
         await reader
         directories.close()
-        settle(log, tmp_path)
         return found
 
-    found = asyncio.run(asyncio.wait_for(scenario(), 30))
+    with reaped():
+        found = asyncio.run(asyncio.wait_for(scenario(), 30))
     assert found == [b"line %d\n" % n for n in range(120)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from tests.support.stack import wait_until
+from tests.support.children import reaped
 
 from shim.stdio.lines import LONGEST
 from shim.stdio.localfile import LocalFile
@@ -131,11 +131,9 @@ def test_what_an_earlier_writer_left_torn_is_cut_off(tmp_path: Path, cut: int) -
 def test_rotation_and_compression(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = LocalFile(str(path), 4000, 3, compress=True)
-    for number in range(400):
-        log.write("stdout", b"line %d\n" % number)
-    log._wait_for_compression()
-    wait_until(lambda: not list(tmp_path.glob("*.tmp")) and not (tmp_path / "log.1").exists())
-    os.wait()
+    with reaped():
+        for number in range(400):
+            log.write("stdout", b"line %d\n" % number)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["log", "log.1.gz", "log.2.gz"]
     lines = []
     for name in ("log.2.gz", "log.1.gz", "log"):
