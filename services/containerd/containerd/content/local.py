@@ -300,25 +300,28 @@ class ContentStore:
         """In a transaction: nobody can record a blob between the look and the move."""
         known = {row[0] for row in connection.execute("SELECT DISTINCT digest FROM blobs")}
         known.update(row[0] for row in connection.execute("SELECT expected FROM ingests"))
-        with self._lock:
-            known.update(*self._pins)
         removed = 0
         for algorithm in _ALGORITHMS:
             directory = os.path.join(self._blobs, algorithm)
             if not os.path.isdir(directory):
                 continue
             for name in os.listdir(directory):
-                if f"{algorithm}:{name}" not in known:
-                    os.rename(
-                        os.path.join(directory, name),
-                        os.path.join(self._trash, f"{algorithm}-{name}"),
-                    )
+                if f"{algorithm}:{name}" not in known and self._discard(algorithm, name):
                     removed += 1
         ingests = {str(row[0]) for row in connection.execute("SELECT id FROM ingests")}
         for name in os.listdir(self.ingest):
             if name.isdigit() and name not in ingests:
                 os.rename(os.path.join(self.ingest, name), os.path.join(self._trash, name))
         return removed
+
+    def _discard(self, algorithm: str, name: str) -> bool:
+        # Blobs are pinned before they are renamed into place: one that is not pinned now, under the lock, is not a new one.
+        with self._lock:
+            if any(f"{algorithm}:{name}" in pins for pins in self._pins):
+                return False
+            source = os.path.join(self._blobs, algorithm, name)
+            os.rename(source, os.path.join(self._trash, f"{algorithm}-{name}"))
+            return True
 
     def _empty_trash(self) -> None:
         for name in os.listdir(self._trash):

@@ -101,6 +101,10 @@ class Layers:
         return diff_id
 
     async def _commit(self, name: str, key: str) -> None:
+        # Before, so that one which is there already is not collected as long as the lease lives.
+        resource = leases_pb2.Resource(id=name, type=f"snapshots/{_SNAPSHOTTER}")
+        held = leases_pb2.AddResourceRequest(id=self._lease, resource=resource)
+        await self._containerd.call("leases.v1.Leases", "AddResource", held, Empty)
         request = snapshots.CommitSnapshotRequest(snapshotter=_SNAPSHOTTER, name=name, key=key)
         try:
             await self._containerd.call(_SERVICE, "Commit", request, Empty, lease=self._lease)
