@@ -15,10 +15,20 @@ from tests.runtime.conformance.tap import Case, output_of, parse
 from tests.support.null import OWN_NULL
 
 # crun refuses a hybrid set-up; without its v2 tree, in a mount namespace of its own, it works. There it also cannot give
-# the host's null device away.
+# the host's null device away, nor leave folders for controllers that the host does not have beside the hierarchies.
 PLAIN_V1 = f"""
-mount --make-rprivate / && {OWN_NULL} &&
-if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi && exec "$@"
+mount --make-rprivate / && {OWN_NULL} || exit
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+if ! [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+  mount -t tmpfs -o mode=755 own-cgroups /mnt
+  for each in /sys/fs/cgroup/*; do
+    place=/mnt/${{each##*/}}
+    if [ -L "$each" ]; then cp -P "$each" "$place"
+    elif mountpoint -q "$each"; then mkdir "$place" && mount --bind "$each" "$place"; fi
+  done
+  mount --move /mnt /sys/fs/cgroup
+fi
+exec "$@"
 """
 
 
