@@ -23,8 +23,9 @@ def check_fields(struct: str, fields: Mapping[str, str], document: dict[str, Any
 
     Raises InvalidArgument, in the words of Go's decoder, for a field that is not of the kind that the table says.
 
-    Kinds are ``string``, ``bool``, ``int``, ``object``, ``command`` (a string or a list), ``list of strings``, ``map of
-    strings`` and so on. Null means absent everywhere; in a map of strings it becomes the empty string, as in Go.
+    Kinds are ``string``, ``bool``, ``int``, ``object``, ``command`` (a string or a list), ``list of strings``, ``list of
+    lists of strings``, ``map of strings`` and so on. Null means absent everywhere; in a map of strings it becomes the
+    empty string, as in Go.
     """
     _fold(fields, document)
     for name, value in document.items():
@@ -65,10 +66,9 @@ def _is(kind: str, value: Any) -> bool:
 
 def _is_collection(kind: str, value: Any) -> bool:
     match kind.split():
-        case ["list", "of", of]:
-            return isinstance(value, list) and all(
-                _is(of.removesuffix("s"), each) for each in value
-            )
+        case ["list", "of", of, *rest]:
+            one = " ".join((of.removesuffix("s"), *rest))
+            return isinstance(value, list) and all(_is(one, each) for each in value)
         case ["map", "of", "lists"]:
             return isinstance(value, dict) and all(
                 each is None or _is("list of objects", each) for each in value.values()

@@ -35,6 +35,7 @@ def test_other_types_are_named() -> None:
         ("Mounts", [{}, {"Target": ["/a"]}]),
         ("Devices", [{"PathOnHost": 1}]),
         ("DeviceRequests", [{"DeviceIDs": "0"}]),
+        ("DeviceRequests", [{"Capabilities": ["gpu"]}]),
         ("BlkioDeviceReadBps", [{"Path": "/dev/a", "Rate": 1.5}]),
         ("PortBindings", {"80/tcp": [{"HostPort": 80}], "81/tcp": None}),
     ],
@@ -44,6 +45,40 @@ def test_what_is_inside_of_fields_is_checked(field: str, value: Any) -> None:
         with pytest.raises(InvalidArgument, match=f"into Go struct field {field}"):
             check({field: value})
     fields.check({"Healthcheck": None}, {field: None})
+
+
+@pytest.mark.parametrize(
+    ("struct", "options"),
+    [
+        ("BindOptions", {"BindOptions": {"NonRecursive": "yes"}}),
+        ("VolumeOptions", {"VolumeOptions": {"Labels": ["a"]}}),
+        ("DriverConfig", {"VolumeOptions": {"DriverConfig": {"Options": {"o": 7}}}}),
+        ("TmpfsOptions", {"TmpfsOptions": {"Options": [["exec"], "noexec"]}}),
+        ("ImageOptions", {"ImageOptions": {"Subpath": 7}}),
+    ],
+)
+def test_the_options_of_mounts_are_checked(struct: str, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument, match=f"into Go struct field {struct}"):
+        fields.check({}, {"Mounts": [{"Target": "/x"}, options]})
+
+
+def test_requests_of_networks_and_execs_are_checked() -> None:
+    for check, document in (
+        (fields.check_connect, {"Container": 7}),
+        (fields.check_connect, {"EndpointConfig": {"GwPriority": "1"}}),
+        (fields.check_connect, {"EndpointConfig": {"IPAddress": 7}}),
+        (fields.check_disconnect, {"Force": "yes"}),
+        (fields.check_exec_start, {"Detach": 1}),
+    ):
+        with pytest.raises(InvalidArgument, match="cannot unmarshal"):
+            check(document)
+
+
+@pytest.mark.parametrize("size", [[1], [1, 2, 3], [-1, 2], [1, 1 << 16]])
+def test_a_console_has_rows_and_columns(size: list[int]) -> None:
+    for check in (fields.check_exec, fields.check_exec_start, fields.check_host):
+        with pytest.raises(InvalidArgument, match="ConsoleSize"):
+            check({"ConsoleSize": size})
 
 
 def test_health_checks_are_checked() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dockerd.containers import endpoint_request, fields, joined, network_files
+from dockerd.containers import endpoint_request, joined, network_files
 from dockerd.containers.announce import Announcer
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
@@ -28,8 +28,7 @@ class Connector:
         self._announcer = announcer
 
     async def connect(self, reference: str, name: str, settings: dict[str, Any]) -> None:
-        """``settings`` is an EndpointConfig; raises NotFound, EndpointExists, InvalidArgument, Conflict."""
-        fields.check_endpoint(settings)
+        """``settings`` is an EndpointConfig of the right types; raises NotFound, EndpointExists, InvalidArgument, Conflict."""
         container = self._store.get(name)
         network = self._networks.inspect(reference).network
         async with container.lock:

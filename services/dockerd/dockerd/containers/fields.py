@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from dockerd.fields import check_fields
+from wire.errors import InvalidArgument
 
 _REQUEST: Final = {"HostConfig": "object", "NetworkingConfig": "object"}
 _NETWORKING: Final = {"EndpointsConfig": "map of objects"}
 ENDPOINT: Final = {
     "IPAMConfig": "object", "Links": "list of strings", "Aliases": "list of strings", "MacAddress": "string",
     "DriverOpts": "map of strings", "GwPriority": "int",
+    # What inspect tells; clients send it back, and nothing comes of it.
+    "NetworkID": "string", "EndpointID": "string", "Gateway": "string", "IPAddress": "string", "IPPrefixLen": "int",
+    "IPv6Gateway": "string", "GlobalIPv6Address": "string", "GlobalIPv6PrefixLen": "int", "DNSNames": "list of strings",
 }  # fmt: skip
+CONNECT: Final = {"Container": "string", "EndpointConfig": "object"}
+DISCONNECT: Final = {"Container": "string", "Force": "bool"}
 ADDRESSES: Final = {
     "IPv4Address": "string", "IPv6Address": "string", "LinkLocalIPs": "list of strings",
 }  # fmt: skip
@@ -20,6 +27,7 @@ EXEC: Final = {
     "Privileged": "bool", "Tty": "bool", "AttachStdin": "bool", "AttachStdout": "bool", "AttachStderr": "bool",
     "ConsoleSize": "list of ints",
 }  # fmt: skip
+EXEC_START: Final = {"Detach": "bool", "Tty": "bool", "ConsoleSize": "list of ints"}
 CONFIG: Final = {
     "Hostname": "string", "Domainname": "string", "User": "string", "AttachStdin": "bool", "AttachStdout": "bool",
     "AttachStderr": "bool", "ExposedPorts": "map of objects", "Tty": "bool", "OpenStdin": "bool", "StdinOnce": "bool",
@@ -65,6 +73,7 @@ NESTED: Final = {
     "Devices": {"PathOnHost": "string", "PathInContainer": "string", "CgroupPermissions": "string"},
     "DeviceRequests": {
         "Driver": "string", "Count": "int", "DeviceIDs": "list of strings", "Options": "map of strings",
+        "Capabilities": "list of lists of strings",
     },
     "Ulimits": {"Name": "string", "Soft": "int", "Hard": "int"},
     "Mounts": {
@@ -72,35 +81,52 @@ NESTED: Final = {
         "BindOptions": "object", "VolumeOptions": "object", "TmpfsOptions": "object", "ImageOptions": "object",
         "ClusterOptions": "object",
     },
+    "BindOptions": {
+        "Propagation": "string", "NonRecursive": "bool", "CreateMountpoint": "bool", "ReadOnlyNonRecursive": "bool",
+        "ReadOnlyForceRecursive": "bool",
+    },
+    "VolumeOptions": {
+        "NoCopy": "bool", "Labels": "map of strings", "DriverConfig": "object", "Subpath": "string",
+    },
+    "DriverConfig": {"Name": "string", "Options": "map of strings"},
+    "TmpfsOptions": {"SizeBytes": "int", "Mode": "int", "Options": "list of lists of strings"},
+    "ImageOptions": {"Subpath": "string"},
 }  # fmt: skip
-"""The fields of the objects in some of the fields above."""
+"""The fields of the objects in some of the fields above, and in each other's."""
 
 
 def check(config: dict[str, Any], host: dict[str, Any]) -> None:
     """Raises InvalidArgument, in the words of Go's decoder, for a field of the wrong type."""
-    for struct, fields, document in (("Config", CONFIG, config), ("HostConfig", HOST, host)):
-        check_fields(struct, fields, document)
-        _check_nested(document)
+    check_fields("Config", CONFIG, config)
+    _check_nested(CONFIG, config)
+    check_host(host)
 
 
 def check_host(host: dict[str, Any]) -> None:
     """The same for the fields of a HostConfig alone."""
     check_fields("HostConfig", HOST, host)
-    _check_nested(host)
+    _check_nested(HOST, host)
+    _check_console(host.get("ConsoleSize"))
 
 
-def _check_nested(document: dict[str, Any]) -> None:
-    for name, fields in NESTED.items():
-        value = document.get(name) or {}
-        match (CONFIG | HOST)[name]:
+def _check_nested(fields: Mapping[str, str], document: dict[str, Any]) -> None:
+    """What is inside of the objects of a document whose own fields are checked."""
+    for name, kind in fields.items():
+        inside, value = NESTED.get(name), document.get(name)
+        if inside is None or not value:
+            continue
+        match kind:
             case "object":
                 objects = [value]
             case "map of lists":
                 objects = [each for some in value.values() for each in some or ()]
+            case "list of objects":
+                objects = value
             case _:
-                objects = list(value)
+                continue
         for each in objects:
-            check_fields(name, fields, each or {})
+            check_fields(name, inside, each or {})
+            _check_nested(inside, each or {})
 
 
 def check_request(document: dict[str, Any]) -> None:
@@ -114,11 +140,33 @@ def check_request(document: dict[str, Any]) -> None:
 
 def check_endpoint(settings: dict[str, Any]) -> None:
     """The settings of a container on one network."""
-    check_fields("ConnectOptions", {"EndpointConfig": "object"}, {"EndpointConfig": settings})
     check_fields("EndpointSettings", ENDPOINT, settings)
     check_fields("EndpointIPAMConfig", ADDRESSES, settings.get("IPAMConfig") or {})
+
+
+def check_connect(document: dict[str, Any]) -> None:
+    """A request to put a container on a network."""
+    check_fields("ConnectOptions", CONNECT, document)
+    check_endpoint(document.get("EndpointConfig") or {})
+
+
+def check_disconnect(document: dict[str, Any]) -> None:
+    """A request to take a container off a network."""
+    check_fields("DisconnectOptions", DISCONNECT, document)
+
+
+def check_exec_start(options: dict[str, Any]) -> None:
+    """How an exec is to be started; raises InvalidArgument, also for a size that is not one of a terminal."""
+    check_fields("ExecStartOptions", EXEC_START, options)
+    _check_console(options.get("ConsoleSize"))
+
+
+def _check_console(size: list[int] | None) -> None:
+    if size and (len(size) != 2 or not all(0 <= each < 1 << 16 for each in size)):
+        raise InvalidArgument(f"invalid ConsoleSize {size}: rows and columns are needed")
 
 
 def check_exec(config: dict[str, Any]) -> None:
     """A request for an exec."""
     check_fields("ExecOptions", EXEC, config)
+    _check_console(config.get("ConsoleSize"))

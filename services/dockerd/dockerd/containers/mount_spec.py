@@ -129,9 +129,9 @@ def _destination(path: str) -> str:
 
 def _refuse_foreign(kind: str, each: dict[str, Any]) -> None:
     for other, key in _OPTION_KEYS.items():
-        if other != kind and each.get(key):
+        if other != kind and each.get(key) is not None:
             raise InvalidArgument(f"field {key} must not be specified")
-    if each.get("ClusterOptions"):
+    if each.get("ClusterOptions") is not None:
         raise InvalidArgument("field ClusterOptions must not be specified")
 
 

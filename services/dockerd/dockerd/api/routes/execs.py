@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from dockerd.api import params, streams, versions
 from dockerd.api.deps import Execs
-from dockerd.containers import handover
+from dockerd.containers import fields, handover
 
 router = APIRouter()
 
@@ -22,6 +22,7 @@ async def create(reference: str, request: Request, execs: Execs) -> JSONResponse
 async def start(exec_id: str, request: Request, execs: Execs) -> Response:
     """`docker exec`, second half."""
     options = await params.body(request, required=False)
+    fields.check_exec_start(options)
     found = execs.startable(exec_id, options.get("ConsoleSize"))
     if options.get("Detach"):
         await execs.start(found, message=None, client=None)

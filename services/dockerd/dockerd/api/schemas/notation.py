@@ -74,7 +74,9 @@ def _asked(kind: str, of: str) -> Schema:
 
 
 def _one(kinds: str, of: str) -> Schema:
-    """One of ``strings``, ``ints``, ``objects``…"""
+    """One of ``strings``, ``ints``, ``objects``, ``lists of strings``…"""
+    if kinds.startswith("lists of "):
+        return {"type": "array", "items": _one(kinds.removeprefix("lists of "), of)}
     if kinds == "lists":
         return {"anyOf": [{"type": "array", "items": schema(of or "object")}, {"type": "null"}]}
     if kinds == "objects":

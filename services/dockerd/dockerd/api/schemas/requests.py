@@ -12,6 +12,7 @@ from dockerd.volumes.service import CREATE as VOLUME
 
 REQUESTS: Final[Mapping[str, Schema]] = {
     "Address": request(fields.ADDRESSES),
+    "BindOptions": request(fields.NESTED["BindOptions"]),
     "CommitConfig": request(fields.CONFIG, {"Healthcheck": "HealthConfig"}),
     "ContainerCreate": request(
         {**fields.CONFIG, "HostConfig": "object", "NetworkingConfig": "object"},
@@ -31,9 +32,10 @@ REQUESTS: Final[Mapping[str, Schema]] = {
     ),
     "DeviceMapping": request(fields.NESTED["Devices"]),
     "DeviceRequest": request(fields.NESTED["DeviceRequests"]),
+    "DriverConfig": request(fields.NESTED["DriverConfig"]),
     "EndpointRequest": request(fields.ENDPOINT, {"IPAMConfig": "Address"}),
     "ExecCreate": request(fields.EXEC),
-    "ExecStart": request({"Detach": "bool", "Tty": "bool", "ConsoleSize": "list of ints"}),
+    "ExecStart": request(fields.EXEC_START),
     "HealthConfig": request(fields.NESTED["Healthcheck"]),
     "HostConfigRequest": request(
         fields.HOST,
@@ -45,18 +47,24 @@ REQUESTS: Final[Mapping[str, Schema]] = {
             "BlkioWeightDevice": "WeightDevice",
         },
     ),
+    "ImageOptions": request(fields.NESTED["ImageOptions"]),
     "IPAM": request(creation.IPAM, {"Config": "IPAMPool"}),
     "IPAMPool": request(creation.POOL),
     "LogConfigRequest": request(fields.NESTED["LogConfig"]),
-    "MountRequest": request(fields.NESTED["Mounts"]),
-    "NetworkConnect": request({"Container": "string", "EndpointConfig": "object"}, {"EndpointConfig": "EndpointRequest"}),
+    "MountRequest": request(
+        fields.NESTED["Mounts"],
+        {name: name for name in ("BindOptions", "VolumeOptions", "TmpfsOptions", "ImageOptions")},
+    ),
+    "NetworkConnect": request(fields.CONNECT, {"EndpointConfig": "EndpointRequest"}),
     "NetworkCreate": request(creation.REQUEST, {"IPAM": "IPAM"}),
-    "NetworkDisconnect": request({"Container": "string", "Force": "bool"}),
+    "NetworkDisconnect": request(fields.DISCONNECT),
     "NetworkingConfig": request({"EndpointsConfig": "map of objects"}, {"EndpointsConfig": "EndpointRequest"}),
     "PortBindingRequest": request(fields.NESTED["PortBindings"]),
     "RestartPolicyRequest": request(fields.NESTED["RestartPolicy"]),
     "ThrottleDevice": request(fields.NESTED["BlkioDeviceReadBps"]),
+    "TmpfsOptions": request(fields.NESTED["TmpfsOptions"]),
     "UlimitRequest": request(fields.NESTED["Ulimits"]),
     "VolumeCreate": request(VOLUME),
+    "VolumeOptions": request(fields.NESTED["VolumeOptions"], {"DriverConfig": "DriverConfig"}),
     "WeightDevice": request(fields.NESTED["BlkioWeightDevice"]),
 }  # fmt: skip
