@@ -24,7 +24,7 @@ def duration(text: str) -> float | None:
 
 def moment(text: str | None) -> float | None:
     """Seconds since 1970 from ``123.456``, RFC 3339, or a duration before now; None for none. Raises InvalidArgument."""
-    if not text or text == "0":
+    if not text:
         return None
     try:
         return float(text)

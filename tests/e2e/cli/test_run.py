@@ -71,7 +71,7 @@ _ROWS = [
     row("docker run --rm -v named:/x -v $PWD:/y:ro busybox sh -c 'touch /x/f; cat /y/f; touch /y/g'", "host", "touch: /y/g: Read-only file system", 1, given="echo host > f"),
     row("docker run --rm -v relative:/x/y busybox ls -d /x/y", "/x/y"),
     row("docker run --rm -v ./x:rel busybox true", "", "<*>invalid mount path: 'rel' mount path must be absolute" + _MORE, 125, since=28),
-    row("docker run --rm --mount type=volume,src=named,dst=/x,readonly --volume-driver local busybox touch /x/f", "", "touch: /x/f: Read-only file system", 1),
+    row("docker run --rm --mount type=volume,src=named,dst=/x,readonly --volume-driver local busybox touch /x/f", "", "<*>touch: /x/f: Read-only file system", 1),
     row("docker run --rm --mount type=bind,src=/no-such,dst=/x busybox true", "", _DAEMON + "invalid mount config for type \"bind\": bind source path does not exist: /no-such" + _MORE, 125, since=28),
     row("docker run --rm --volumes-from ended busybox true"),
     row("docker run --rm --volumes-from nope busybox true", "", _DAEMON + "No such container: nope" + _MORE, 125, since=28),

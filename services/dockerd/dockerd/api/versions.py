@@ -19,12 +19,31 @@ _STATUS_IN_REMOVAL_SINCE: Final = (1, 44)
 _NO_CONTAINER_IN_IMAGE_SINCE: Final = (1, 44)
 _NO_PATTERN_SINCE: Final = (1, 41)
 _MANIFESTS_SINCE: Final = (1, 47)
+_NO_NAMES_SINCE: Final = (1, 43)
+_CONTAINERS_SINCE: Final = (1, 51)
+_IMAGE_CONFIG_SINCE: Final = (1, 50)
+_IPV4_CHOSEN_SINCE: Final = (1, 48)
+_DETAILED_LIST_UNTIL: Final = (1, 28)
+_SOME_USAGE_SINCE: Final = (1, 42)
+_IMAGE_CONFIG: Final = {
+    "Cmd": None, "Entrypoint": None, "Env": None, "Labels": None, "OnBuild": None, "User": "", "Volumes": None,
+    "WorkingDir": "",
+}  # fmt: skip
+_CONTAINER_CONFIG: Final = {
+    "AttachStderr": False, "AttachStdin": False, "AttachStdout": False, "Domainname": "", "Hostname": "", "Image": "",
+    "OpenStdin": False, "StdinOnce": False, "Tty": False,
+}  # fmt: skip
 _ONE_SIZE_SINCE: Final = (1, 44)
 _DESCRIPTOR_SINCE: Final = (1, 48)
 
 
 def network_request(document: dict[str, Any], version: Version) -> dict[str, Any]:
-    """Subnets might be written with the address of a host in them, and one of IPv6 needed nothing more to be taken."""
+    """Subnets might be written with the address of a host in them, and one of IPv6 needed nothing more to be taken.
+
+    IPv4 could not be turned off.
+    """
+    if version < _IPV4_CHOSEN_SINCE:
+        document = {key: value for key, value in document.items() if key != "EnableIPv4"}
     ipam = document.get("IPAM")
     configs = ipam.get("Config") if isinstance(ipam, dict) else None
     if version >= _STRICT_SUBNETS_SINCE or not isinstance(configs, list):
@@ -45,6 +64,24 @@ def network_request(document: dict[str, Any], version: Version) -> dict[str, Any
         "IPAM": {**document["IPAM"], "Config": found},
         "EnableIPv6": True if ipv6 and enabled is None else enabled,
     }
+
+
+def lists_containers(version: Version) -> bool:
+    """Whether the list of networks has their containers."""
+    return version < _DETAILED_LIST_UNTIL
+
+
+def chooses_usage(version: Version) -> bool:
+    """Whether a client can ask for the usage of some kinds of objects."""
+    return version >= _SOME_USAGE_SINCE
+
+
+def disk_usage(document: dict[str, Any], version: Version) -> dict[str, Any]:
+    """What takes space: there was a sum for the builder, and images had two sizes."""
+    found = dict(document)
+    if "Images" in found:
+        found["Images"] = [_sized_twice(each, version) for each in found["Images"]]
+    return found if version >= _SOME_USAGE_SINCE else {**found, "BuilderSize": 0}
 
 
 def exec_document(document: dict[str, Any], version: Version) -> dict[str, Any]:
@@ -76,12 +113,19 @@ def shows_source(version: Version) -> bool:
 
 
 def image_summary(document: dict[str, Any], version: Version) -> dict[str, Any]:
-    """An entry of the list of images: their descriptors came late."""
-    return _sized_twice(_without(document, version, _DESCRIPTOR_SINCE, "Descriptor"), version)
+    """An entry of the list of images: descriptors came late, and the number of containers was told by `df` alone."""
+    found = dict(document)
+    if version < _NO_NAMES_SINCE and not found["RepoTags"] and not found["RepoDigests"]:
+        found |= {"RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"]}
+    if version < _CONTAINERS_SINCE:
+        found["Containers"] = -1
+    return _sized_twice(_without(found, version, _DESCRIPTOR_SINCE, "Descriptor"), version)
 
 
 def image_document(document: dict[str, Any], version: Version) -> dict[str, Any]:
-    """An image."""
+    """An image: its configuration was once that of a container."""
+    always = {**_IMAGE_CONFIG, **(_CONTAINER_CONFIG if version < _IMAGE_CONFIG_SINCE else {})}
+    document = {**document, "Config": {**always, **document["Config"]}}
     shown = _without(document, version, _DESCRIPTOR_SINCE, "Descriptor", "Manifests")
     return _sized_twice(shown, version)
 

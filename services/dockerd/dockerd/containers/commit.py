@@ -66,7 +66,7 @@ class ContainerCommitter:
                 f"You cannot commit container {container.container_id} which is being removed"
             )
         parent = await self._images.find(container.image)
-        wanted = merged_config(apply(config, changes), container.config)
+        wanted = merged_config(apply(config or container.config, changes), container.config)
         async with self._frozen(container, pause=pause):
             image_id = await self._committer.commit(
                 container.container_id,

@@ -65,10 +65,13 @@ class Creator:
         host: dict[str, Any],
         networking: dict[str, Any],
         platform: Platform | None = None,
+        *,
+        recursive_read_only: bool = True,
     ) -> tuple[str, list[str]]:
         """A new container; its id and warnings. Raises InvalidArgument, NotFound, Conflict.
 
-        ``platform`` is that of the image, if the client wants a certain one.
+        ``platform`` is that of the image, if the client wants a certain one; ``recursive_read_only`` says whether read-only
+        bind mounts are that all the way down where the request says nothing.
         """
         if name:
             name = names.checked(name)
@@ -98,6 +101,7 @@ class Creator:
             created=now(),
             image=image.image_id,
             image_name=reference,
+            image_manifest=image.manifest,
             top=image.top,
             config=merged,
             host=host,
@@ -108,11 +112,11 @@ class Creator:
         )
         _set_hostname(container)
         with self._volumes.holding(container_id):
-            await self._make(container, image)
+            await self._make(container, image, recursive_read_only=recursive_read_only)
         self._announcer.say(container, "create")
         return container_id, warnings
 
-    async def _make(self, container: Container, image: Image) -> None:
+    async def _make(self, container: Container, image: Image, *, recursive_read_only: bool) -> None:
         container_id = container.container_id
         self._store.reserve(container.name, container_id)
         try:
@@ -121,6 +125,10 @@ class Creator:
             container.mounts = await mountpoints.resolve(
                 container_id, container.config, container.host, self._volumes, self._store
             )
+            if not recursive_read_only:
+                for point in container.mounts:
+                    if point["Type"] == "bind":
+                        point["ReadOnly"] = point["ReadOnly"] or "non-recursive"
             await self._image_mounts.make(container)
             container.layers = await self._tasks.prepare(container_id, image.top)
             container.save()

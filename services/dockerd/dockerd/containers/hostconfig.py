@@ -46,6 +46,12 @@ def complete(host: dict[str, Any]) -> None:
     """Write down the defaults that Docker decides on at creation."""
     if host.get("Memory") and not host.get("MemorySwap"):
         host["MemorySwap"] = 2 * host["Memory"]
+    if (host.get("PidsLimit") or 0) <= 0:
+        host["PidsLimit"] = None
+    if host.get("MemorySwappiness") == -1:
+        host["MemorySwappiness"] = None
+    # Only Windows knows it; the client was warned.
+    host.pop("CpuPercent", None)
     if host.get("OomKillDisable") is None:
         host["OomKillDisable"] = False
     if not host.get("NetworkMode") or host["NetworkMode"] == "default":

@@ -11,8 +11,8 @@ def merged_config(config: dict[str, Any], image: dict[str, Any]) -> dict[str, An
     merged["Labels"] = {**(image.get("Labels") or {}), **(config.get("Labels") or {})}
     own = {each.partition("=")[0] for each in config.get("Env") or []}
     merged["Env"] = [
-        *(each for each in image.get("Env") or [] if each.partition("=")[0] not in own),
         *(config.get("Env") or []),
+        *(each for each in image.get("Env") or [] if each.partition("=")[0] not in own),
     ]
     for key in ("User", "WorkingDir", "StopSignal"):
         if not merged.get(key) and image.get(key):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dockerd.containers import network_settings
+from dockerd.containers import endpoint_request, network_settings
 from dockerd.containers.model import Container
 from dockerd.containers.rootfs import RootFilesystems
 from dockerd.containers.store import ContainerStore
@@ -60,9 +60,17 @@ class Inspector:
             "Config": _config(container),
             "NetworkSettings": network_settings.of(container, self._networks),
         }
+        if container.image_manifest:
+            found["ImageManifestDescriptor"] = container.image_manifest
         if sized:
             found |= await self._rootfs.sizes(container, self._images)
         return found
+
+    def wanted_mac(self, reference: str) -> str:
+        """The MAC address that was asked for on a container's main network; empty for any."""
+        container = self._store.get(reference)
+        settings = endpoint_request.endpoints(container).get(endpoint_request.primary(container))
+        return str((settings or {}).get("MacAddress") or container.config.get("MacAddress") or "")
 
     async def _layers(self, container: Container) -> dict[str, str] | None:
         layers = await self._rootfs.layers(container)

@@ -76,10 +76,12 @@ class Lister:
             "Labels": container.config.get("Labels") or {},
             "State": str(container.state.status),
             "Status": text_of(container.state),
-            "HostConfig": {"NetworkMode": joined.network_mode(container.host)},
+            "HostConfig": _host(container),
             "NetworkSettings": {"Networks": settings["Networks"]},
             "Mounts": [mount_of(point) for point in container.mounts],
         }
+        if container.image_manifest:
+            found["ImageManifestDescriptor"] = container.image_manifest
         if sized:
             found |= await self._rootfs.sizes(container, self._images)
         return found
@@ -149,6 +151,13 @@ class Lister:
             for value in wanted.get("network")
             for name, endpoint in networks.items()
         )
+
+
+def _host(container: Container) -> dict[str, Any]:
+    found: dict[str, Any] = {"NetworkMode": joined.network_mode(container.host)}
+    if annotations := container.host.get("Annotations"):
+        found["Annotations"] = annotations
+    return found
 
 
 def _validate(wanted: Filters) -> None:

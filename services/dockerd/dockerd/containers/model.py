@@ -62,6 +62,8 @@ class Container:
     address: str = ""
     """Its address on the default bridge while it runs."""
     removing_volumes: bool = False
+    image_manifest: dict[str, Any] = field(default_factory=dict)
+    """The descriptor of the manifest that it was made of, with its platform."""
     held: bool = False
     torn_down: bool = False
     # How to mount its snapshot, which never changes; None until containerd was asked.
@@ -70,6 +72,7 @@ class Container:
     _RECORDED: ClassVar[tuple[str, ...]] = (
         "container_id", "name", "created", "image", "image_name", "top", "config", "host", "networking", "path", "args",
         "restart_count", "manually_stopped", "mounts", "address", "removing_volumes",
+        "image_manifest",
     )  # fmt: skip
 
     @property

@@ -36,10 +36,10 @@ def _apply(config: dict[str, Any], instruction: str, rest: str) -> None:
         config[key] = _words(rest) or ["/bin/sh", "-c", rest]
     elif instruction == "ENV":
         pairs = _pairs(rest)
-        kept = [each for each in config.get("Env", []) if each.partition("=")[0] not in pairs]
+        kept = [each for each in (config.get("Env") or []) if each.partition("=")[0] not in pairs]
         config["Env"] = kept + [f"{name}={value}" for name, value in pairs.items()]
     elif instruction == "LABEL":
-        config["Labels"] = {**config.get("Labels", {}), **_pairs(rest)}
+        config["Labels"] = {**(config.get("Labels") or {}), **_pairs(rest)}
     elif instruction == "EXPOSE":
         ports = rest.split()
         for port in ports:
@@ -48,14 +48,14 @@ def _apply(config: dict[str, Any], instruction: str, rest: str) -> None:
         given: dict[str, dict[str, str]] = {
             port if "/" in port else f"{port}/tcp": {} for port in ports
         }
-        config["ExposedPorts"] = {**config.get("ExposedPorts", {}), **given}
+        config["ExposedPorts"] = {**(config.get("ExposedPorts") or {}), **given}
     elif instruction == "VOLUME":
         config["Volumes"] = {
-            **config.get("Volumes", {}),
+            **(config.get("Volumes") or {}),
             **{path: {} for path in _words(rest) or rest.split()},
         }
     elif instruction == "ONBUILD":
-        config["OnBuild"] = [*config.get("OnBuild", []), rest]
+        config["OnBuild"] = [*(config.get("OnBuild") or []), rest]
     else:
         key = {"STOPSIGNAL": "StopSignal", "USER": "User", "WORKDIR": "WorkingDir"}[instruction]
         config[key] = rest

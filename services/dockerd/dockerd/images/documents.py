@@ -30,21 +30,34 @@ class Documents:
 
         If there is none, or it is not here, the first that is here counts.
         """
+        return (await self.described(target, platform))[1]
+
+    async def described(
+        self, target: descriptor_pb2.Descriptor, platform: Platform = HOST
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The same manifest behind its own descriptor."""
+        entry: dict[str, Any] = {
+            "mediaType": target.media_type,
+            "digest": target.digest,
+            "size": target.size,
+        }
         document = await self.read(target.digest)
         for _ in range(_DEEPEST):
             if "manifests" not in document:
                 break
-            document = await self._chosen(document["manifests"], platform)
+            entry, document = await self._chosen(document["manifests"], platform)
         if "config" not in document:
             raise InvalidArgument("not an image")
-        return document
+        return entry, document
 
-    async def _chosen(self, entries: list[dict[str, Any]], platform: Platform) -> dict[str, Any]:
+    async def _chosen(
+        self, entries: list[dict[str, Any]], platform: Platform
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         wanted = [each for each in entries if platform.fits(each.get("platform") or {})]
         others = [each for each in entries if each not in wanted and not is_attestation(each)]
         for entry in (*wanted, *others):
             with contextlib.suppress(NotFound):
-                return await self.read(entry["digest"])
+                return entry, await self.read(entry["digest"])
         raise NotFound(f"no manifest for {platform}")
 
     def forget(self) -> None:

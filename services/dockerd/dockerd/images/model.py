@@ -21,6 +21,8 @@ class Image:
     image_id: str
     names: list[str] = field(default_factory=list)
     target: Any
+    manifest: dict[str, Any] = field(default_factory=dict)
+    """The descriptor of the manifest of its platform, with that platform."""
     config: dict[str, Any]
     layers: list[dict[str, Any]]
     tagged_at: str = ""

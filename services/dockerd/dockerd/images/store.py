@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.empty_pb2 import Empty
 
@@ -84,7 +84,7 @@ class ImageStore:
         found = await self._find(reference)
         if platform is None or platform.fits(found.config):
             return found
-        manifest = await self._documents.manifest(found.target, platform)
+        entry, manifest = await self._documents.described(found.target, platform)
         digest = manifest["config"]["digest"]
         try:
             config = await self._documents.read(digest)
@@ -93,7 +93,11 @@ class ImageStore:
         if not config or not platform.fits(config):
             raise OtherPlatform(reference, str(platforms.of(found.config)), str(platform))
         other = Image(
-            image_id=digest, target=found.target, config=config, layers=manifest["layers"]
+            image_id=digest,
+            target=found.target,
+            manifest=_described(entry, config),
+            config=config,
+            layers=manifest["layers"],
         )
         other.names, other.tagged_at = found.names, found.tagged_at
         await self._measure([other])
@@ -173,16 +177,24 @@ class ImageStore:
     async def _image(self, record: images_pb2.Image) -> Image:
         chosen = record.labels.get(PLATFORM)
         platform = platforms.parse(chosen) if chosen else platforms.HOST
-        manifest = await self._documents.manifest(record.target, platform)
+        entry, manifest = await self._documents.described(record.target, platform)
         digest = manifest["config"]["digest"]
         config = await self._documents.read(digest)
         return Image(
             image_id=digest,
             target=record.target,
+            manifest=_described(entry, config),
             config=config,
             layers=manifest["layers"],
             tagged_at=record.updated_at.ToJsonString() if record.HasField("updated_at") else "",
         )
+
+
+def _described(entry: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """A manifest's descriptor with the platform, which the config knows where an index does not tell."""
+    keys = ("architecture", "os", "os.version", "os.features", "variant")
+    platform = {key: config[key] for key in keys if config.get(key)}
+    return {**entry, "platform": entry.get("platform") or platform}
 
 
 def _by_digest(images: list[Image], reference: str) -> Image | None:

@@ -33,14 +33,14 @@ class NetworkService:
         self._events = events
         self._defaults = defaults
 
-    def find(self, wanted: Filters) -> list[dict[str, Any]]:
-        """GET /networks; raises InvalidArgument for a filter."""
+    def find(self, wanted: Filters, *, containers: bool = False) -> list[dict[str, Any]]:
+        """GET /networks, with their containers if that is wanted; raises InvalidArgument for a filter."""
         wanted.check(_FILTERS)
         for value in wanted.get("type"):
             if value not in {"builtin", "custom"}:
                 raise InvalidArgument(f"invalid filter: 'type'='{value}'")
         return [
-            _document(view, containers=False)
+            _document(view, containers=containers)
             for view in self._controller.list_networks()
             if _shown(view, wanted)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from dockerd.api import params, versions
+from dockerd.api import container_versions, params, versions
 from dockerd.api.deps import (
     Containers,
     Create,
@@ -34,7 +34,8 @@ async def list_containers(request: Request, lister: List) -> JSONResponse:
         limit=params.integer(request, "limit") or 0,
         sized=params.boolean(request, "size"),
     )
-    return JSONResponse(found)
+    version = params.version(request)
+    return JSONResponse([container_versions.listed(each, version) for each in found])
 
 
 @router.post("/containers/create")
@@ -44,10 +45,20 @@ async def create(request: Request, creator: Create) -> JSONResponse:
     check_request(document)
     host = document.pop("HostConfig", None) or {}
     networking = document.pop("NetworkingConfig", None) or {}
+    endpoints = networking["EndpointsConfig"] = networking.get("EndpointsConfig") or {}
+    version = params.version(request)
+    warned = container_versions.create_request(document, host, endpoints, version)
     name, text = params.text(request, "name"), params.text(request, "platform")
     platform = platforms.parse(text) if text else None
-    container_id, warnings = await creator.create(name, document, host, networking, platform)
-    return JSONResponse({"Id": container_id, "Warnings": warnings}, 201)
+    container_id, warnings = await creator.create(
+        name,
+        document,
+        host,
+        networking,
+        platform,
+        recursive_read_only=container_versions.recursive_read_only(version),
+    )
+    return JSONResponse({"Id": container_id, "Warnings": [*warnings, *warned]}, 201)
 
 
 @router.post("/containers/prune")
@@ -60,7 +71,11 @@ async def prune(request: Request, pruner: Prune) -> JSONResponse:
 @router.get("/containers/{reference}/json")
 async def inspect(reference: str, request: Request, inspector: Inspect) -> JSONResponse:
     """`docker inspect`."""
-    return JSONResponse(await inspector.inspect(reference, sized=params.boolean(request, "size")))
+    version = params.version(request)
+    found = await inspector.inspect(reference, sized=params.boolean(request, "size"))
+    if container_versions.has_one_mac(version):
+        found["Config"]["MacAddress"] = inspector.wanted_mac(reference)
+    return JSONResponse(container_versions.inspected(found, version))
 
 
 @router.post("/containers/{reference}/rename")

@@ -34,7 +34,8 @@ def _wanted(request: Request) -> LogRequest:
         streams=frozenset(name for name in names if params.boolean(request, name)),
         tail=int(tail) if tail.isascii() and tail.isdigit() else None,
         since=params.when(request, "since"),
-        until=params.when(request, "until"),
+        # Clients that want no end send 0.
+        until=params.when(request, "until") or None,
         timestamps=params.boolean(request, "timestamps"),
         details=params.boolean(request, "details"),
         follow=params.boolean(request, "follow"),

@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from dockerd.api import params, versions
 from dockerd.api.deps import Connect, Networks
+from dockerd.containers import fields
 
 router = APIRouter()
 
@@ -14,7 +15,8 @@ router = APIRouter()
 @router.get("/networks")
 async def list_networks(request: Request, networks: Networks) -> JSONResponse:
     """`docker network ls`."""
-    return JSONResponse(networks.find(params.filters(request)))
+    detailed = versions.lists_containers(params.version(request))
+    return JSONResponse(networks.find(params.filters(request), containers=detailed))
 
 
 @router.get("/networks/{reference}")
@@ -41,8 +43,9 @@ async def prune(request: Request, networks: Networks) -> JSONResponse:
 async def connect(reference: str, request: Request, connector: Connect) -> Response:
     """`docker network connect`."""
     document = await params.body(request)
+    fields.check_connect(document)
     endpoint = document.get("EndpointConfig") or {}
-    await connector.connect(reference, str(document.get("Container") or ""), endpoint)
+    await connector.connect(reference, document.get("Container") or "", endpoint)
     return Response(status_code=200)
 
 
@@ -50,8 +53,9 @@ async def connect(reference: str, request: Request, connector: Connect) -> Respo
 async def disconnect(reference: str, request: Request, connector: Connect) -> Response:
     """`docker network disconnect`."""
     document = await params.body(request)
+    fields.check_disconnect(document)
     await connector.disconnect(
-        reference, str(document.get("Container") or ""), force=bool(document.get("Force"))
+        reference, document.get("Container") or "", force=bool(document.get("Force"))
     )
     return Response(status_code=200)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from dockerd.api import params, versions
 from dockerd.api.deps import System, Usage
 
 router = APIRouter()
@@ -25,4 +26,6 @@ async def info(system: System) -> JSONResponse:
 @router.get("/system/df")
 async def disk_usage(request: Request, usage: Usage) -> JSONResponse:
     """What takes space."""
-    return JSONResponse(await usage.measure(request.query_params.getlist("type")))
+    version = params.version(request)
+    kinds = request.query_params.getlist("type") if versions.chooses_usage(version) else ()
+    return JSONResponse(versions.disk_usage(await usage.measure(kinds), version))
