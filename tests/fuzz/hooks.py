@@ -3,12 +3,21 @@
 import schemathesis
 
 _IMAGE = "busybox:latest"
+_REGISTRY_WORDS = ("dial tcp", 'Get "http', "failed to GET http", "Unexpected status code")
 
 
 @schemathesis.serializer("application/x-tar")
 def tar(_context, value):
     """An archive is any bytes, as they were made up."""
     return value if isinstance(value, bytes) else str(value).encode()
+
+
+@schemathesis.check
+def no_failure_of_ours(_context, response, _case):
+    """A 500 is a registry's that cannot be reached, or answers with an error."""
+    if response.status_code == 500:
+        message = response.json()["message"]
+        assert any(each in message for each in _REGISTRY_WORDS), message
 
 
 @schemathesis.hook

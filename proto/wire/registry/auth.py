@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from wire.errors import Unauthenticated, Unavailable
+from wire.errors import Unauthenticated
+from wire.registry.errors import RegistryFailed
 
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 _LARGEST_TOKEN: Final = 1 << 20
@@ -51,7 +52,7 @@ def authorize(
     """The answer to a WWW-Authenticate header.
 
     ``scope`` may be empty; ``plain`` allows a token service without TLS; ``offline`` asks for an identity token, too.
-    Raises Unauthenticated, Unavailable.
+    Raises Unauthenticated, RegistryFailed.
     """
     scheme, _, rest = challenge.partition(" ")
     basic = None
@@ -82,7 +83,7 @@ def authorize(
         response = connection.getresponse()
         data = response.read(_LARGEST_TOKEN)
     except (OSError, http.client.HTTPException, ssl.SSLError) as error:
-        raise Unavailable(f"failed to fetch token: {error}") from error
+        raise RegistryFailed(f"failed to fetch token: {error}") from error
     finally:
         connection.close()
     if response.status != HTTPStatus.OK:

@@ -17,9 +17,10 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import BinaryIO, Final
 
-from wire.errors import InvalidArgument, PermissionDenied, Unavailable
+from wire.errors import InvalidArgument, PermissionDenied
 from wire.registry import proxies
 from wire.registry.auth import Credentials, Grant, authorize
+from wire.registry.errors import RegistryFailed, Unreachable
 from wire.registry.hosts import Host
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Endpoint:
     def get(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         """The answer to a GET below the repository, whatever its status but 401 and redirects.
 
-        Raises Unavailable, Unauthenticated, PermissionDenied.
+        Raises RegistryFailed, Unauthenticated, PermissionDenied.
         """
         target = self._target(path)
         response = self._authorized("GET", target, headers, None, "pull")
@@ -91,7 +92,7 @@ class Endpoint:
         """The answer to a request that pushes, and its body, whatever its status but 401.
 
         ``path`` is one below the repository, or the URL that an earlier answer named. ``body`` opens what is sent.
-        Raises Unavailable, Unauthenticated, PermissionDenied.
+        Raises RegistryFailed, Unauthenticated, PermissionDenied.
         """
         if path.startswith("/"):
             target = self._target(path)
@@ -193,8 +194,8 @@ class Endpoint:
                 # A kept connection may have been closed by the registry meanwhile.
                 if kept is None:
                     break
-        raise Unavailable(
-            f'failed to do request: {method.title()} "{self._url(target)}": {_cause(failure, self.host.authority)}'
+        raise Unreachable(
+            f'{method.title()} "{self._url(target)}": {_cause(failure, self.host.authority)}'
         ) from failure
 
     def _follow(self, url: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
@@ -210,7 +211,7 @@ class Endpoint:
             connection.request("GET", target, headers={"User-Agent": _AGENT, **headers})
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"redirect to {parts.netloc}: {error}") from error
+            raise RegistryFailed(f"redirect to {parts.netloc}: {error}") from error
 
     def _connect(self, authority: str, plain: bool) -> http.client.HTTPConnection:  # noqa: FBT001 - a callback
         own = authority == self.host.authority

@@ -24,10 +24,10 @@ from wire.errors import (
     NotFound,
     PermissionDenied,
     Unauthenticated,
-    Unavailable,
 )
 from wire.oci.image import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from wire.registry.endpoint import Endpoint, FindCredentials
+from wire.registry.errors import RegistryFailed
 from wire.registry.hosts import Capability, Host
 from wire.registry.reference import TAG, Reference
 
@@ -80,7 +80,7 @@ class Registry:
         return {f"containerd.io/distribution.source.{host}": self._reference.path}
 
     def resolve(self) -> tuple[Descriptor, bytes]:
-        """The manifest or index that the reference names; raises NotFound, Unauthenticated, PermissionDenied, Unavailable."""
+        """The manifest or index that the reference names; raises NotFound, Unauthenticated, PermissionDenied, RegistryFailed."""
         return self.manifest(self._reference.object)
 
     def manifest(self, target: str, media_type: str = "") -> tuple[Descriptor, bytes]:
@@ -145,7 +145,7 @@ class Registry:
         return tags, f"/tags/list?{query}" if query else ""
 
     def blob(self, digest: str, offset: int = 0) -> Iterator[bytes]:
-        """A blob's bytes from an offset on; a connection that breaks raises Unavailable, and the caller asks again."""
+        """A blob's bytes from an offset on; a connection that breaks raises RegistryFailed, and the caller asks again."""
         headers = {"Range": f"bytes={offset}-"} if offset else {}
 
         def ask(endpoint: Endpoint) -> tuple[Endpoint, http.client.HTTPResponse]:
@@ -166,9 +166,9 @@ class Registry:
                     yield data
             if response.length:
                 # http.client takes the end of a connection for the end of the body.
-                raise Unavailable(f"blob {digest}: {response.length} bytes are missing")
+                raise RegistryFailed(f"blob {digest}: {response.length} bytes are missing")
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"blob {digest}: {error}") from error
+            raise RegistryFailed(f"blob {digest}: {error}") from error
         finally:
             if not response.isclosed():
                 endpoint.forget()
@@ -255,4 +255,4 @@ class Registry:
             403: PermissionDenied,
             404: NotFound,
         }
-        return kinds.get(response.status, Unavailable)(message)
+        return kinds.get(response.status, RegistryFailed)(message)

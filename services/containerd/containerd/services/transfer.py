@@ -40,6 +40,7 @@ from wire.gen.containerd.types.transfer import (
 from wire.oci.image import Descriptor, ImageConfig, Platform
 from wire.registry import proxies
 from wire.registry.auth import Credentials
+from wire.registry.errors import RegistryFailed, Unreachable
 from wire.registry.hosts import find_hosts
 from wire.registry.reference import parse
 from wire.registry.registry import Registry
@@ -78,7 +79,10 @@ class TransferService:
         """Any transfer."""
         metadata = context.invocation_metadata() or ()
         with transfer_limits.bind(metadata), proxies.bind(metadata):
-            return await self._transfer(request)
+            try:
+                return await self._transfer(request)
+            except Unreachable as error:
+                raise RegistryFailed(f"failed to do request: {error.message}") from error
 
     async def _transfer(self, request: pb.TransferRequest) -> Empty:
         """Dispatch on the types of source and destination."""

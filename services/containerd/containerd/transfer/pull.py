@@ -14,8 +14,9 @@ from containerd.images.labels import children
 from containerd.images.walk import fits, manifests, matches
 from containerd.unpack.unpacker import Unpacker
 from wire import leases, namespaces, transfer_limits
-from wire.errors import InvalidArgument, NotFound, Unavailable
+from wire.errors import InvalidArgument, NotFound
 from wire.oci.image import INDEX_TYPES, Descriptor, ImageConfig, Index, Manifest, Platform
+from wire.registry.errors import RegistryFailed
 from wire.registry.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -260,14 +261,14 @@ class Puller:
                     for data in registry.blob(descriptor.digest, writer.size):
                         writer.write(data)
                         if writer.size > descriptor.size:
-                            raise Unavailable(
+                            raise RegistryFailed(
                                 f"blob {descriptor.digest} is longer than its descriptor says"
                             )
                         if writer.size - told >= _NOTICE_EVERY:
                             told = writer.size
                             tell(told)
                     break
-                except Unavailable as error:
+                except RegistryFailed as error:
                     # What came is kept; the rest is asked for.
                     if attempt == attempts or writer.size > descriptor.size:
                         raise

@@ -23,7 +23,7 @@ class DistributionInspector:
         self._repositories = repositories
 
     async def inspect(self, name: str, auth: Auth | None) -> dict[str, Any]:
-        """GET /distribution/{name}/json; raises NotFound, Unauthenticated, PermissionDenied, Unavailable, InvalidArgument."""
+        """GET /distribution/{name}/json; raises NotFound, Unauthenticated, PermissionDenied, RegistryFailed, InvalidArgument."""
         registry = await self._repositories.open(parse(name), auth)
         return await asyncio.to_thread(_inspect, registry)
 

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from wire.errors import InvalidArgument, Unavailable
+from wire.errors import InvalidArgument, Unknown
 
 _CHUNK: Final = 1 << 18
 _TIMEOUT: Final = 60.0
@@ -18,7 +18,7 @@ _TIMEOUT: Final = 60.0
 async def downloaded(url: str, told: Callable[[int, int], None]) -> AsyncIterator[bytes]:
     """The bytes of a file; ``told`` hears how many came, and of how many, 0 if nobody knows.
 
-    Raises InvalidArgument for what is no http or https URL, Unavailable.
+    Raises InvalidArgument for what is no http or https URL, Unknown.
     """
     # No other schemes: the daemon reads no files of its own for a client.
     opener = urllib.request.OpenerDirector()
@@ -35,7 +35,7 @@ async def downloaded(url: str, told: Callable[[int, int], None]) -> AsyncIterato
         response = await asyncio.to_thread(opener.open, url, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        raise Unavailable(f"failed to GET {url} with status {error.code} {error.reason}") from error
+        raise Unknown(f"failed to GET {url} with status {error.code} {error.reason}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise InvalidArgument(f"failed to GET {url}: {error}") from error
     if response is None:
@@ -48,10 +48,10 @@ async def downloaded(url: str, told: Callable[[int, int], None]) -> AsyncIterato
             try:
                 data = await asyncio.to_thread(response.read, _CHUNK)
             except (OSError, http.client.HTTPException) as error:
-                raise Unavailable(f"failed to GET {url}: {error}") from error
+                raise Unknown(f"failed to GET {url}: {error}") from error
             if not data:
                 if current < total:
-                    raise Unavailable(f"failed to GET {url}: unexpected EOF")
+                    raise Unknown(f"failed to GET {url}: unexpected EOF")
                 return
             current += len(data)
             told(current, total)

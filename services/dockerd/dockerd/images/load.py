@@ -82,7 +82,7 @@ class Loader:
         comment: str,
         platform: Platform = HOST,
     ) -> AsyncIterator[dict[str, Any]]:
-        """The same from a web server, as Docker's progress objects; raises also Unavailable."""
+        """The same from a web server, as Docker's progress objects; raises also Unknown."""
         url = url if "://" in url else f"http://{url}"
         yield {"status": f"Downloading from {url}"}
         progress: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()

@@ -23,7 +23,7 @@ class Login:
         self._repositories = repositories
 
     async def check(self, auth: Auth) -> dict[str, Any]:
-        """POST /auth; raises Unauthenticated, Unavailable, Internal for a registry that answers with something else."""
+        """POST /auth; raises Unauthenticated, RegistryFailed, Internal for a registry that answers with something else."""
         server = _server(auth.get("serveraddress") or "")
         host = await self._repositories.itself(server)
         token = await asyncio.to_thread(_try, host, auth)

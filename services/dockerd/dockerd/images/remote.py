@@ -10,6 +10,7 @@ from dockerd.images.reference import Reference
 from dockerd.images.registries import RegistryHosts
 from dockerd.images.store import PLATFORM
 from dockerd.images.transfer import UNPACKS, Transfers
+from wire.errors import Unknown
 from wire.gen.containerd.types import platform_pb2
 from wire.gen.containerd.types.transfer import imagestore_pb2, progress_pb2, registry_pb2
 
@@ -63,6 +64,9 @@ class Remotes:
         try:
             async for notice in self._transfers.run(*ends):
                 yield notice
+        except Unknown as error:
+            # containerd's words for a registry that cannot be reached, which Docker's are a part of.
+            raise Unknown(error.message.removeprefix("failed to do request: ")) from error
         finally:
             if answering is not None and questions is not None:
                 answering.cancel()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from dockerd.filters import Filters
 from dockerd.images.repositories import AGENT, Auth, Repositories, credentials
-from wire.errors import InvalidArgument, Unavailable
+from wire.errors import InvalidArgument, Unknown
 from wire.registry.endpoint import Endpoint
 from wire.registry.hosts import Host
 
@@ -31,7 +31,7 @@ class Searcher:
     async def search(
         self, term: str, limit: int | None, wanted: Filters, auth: Auth | None
     ) -> list[dict[str, Any]]:
-        """GET /images/search; raises InvalidArgument in Docker's words, Unavailable."""
+        """GET /images/search; raises InvalidArgument in Docker's words, Unknown."""
         wanted.check(_FILTERS)
         if "://" in term:
             raise InvalidArgument(
@@ -87,11 +87,11 @@ def _ask(host: Host, name: str, limit: int, auth: Auth | None) -> list[Any]:
     data = response.read(_LARGEST_ANSWER + 1)
     endpoint.forget()
     if response.status != HTTPStatus.OK:
-        raise Unavailable(f"Unexpected status code {response.status}")
+        raise Unknown(f"Unexpected status code {response.status}")
     try:
         results = json.loads(data)["results"] or []
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Unavailable("error decoding registry search results") from None
+        raise Unknown("error decoding registry search results") from None
     return list(results) if isinstance(results, list) else []
 
 
