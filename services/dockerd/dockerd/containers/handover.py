@@ -10,12 +10,14 @@ import socket
 import struct
 from typing import Any, Final
 
+from dockerd.linux.sockets import read_by_peer
 from wire.errors import ErrorKind, InvalidArgument, Unavailable
 from wire.status import error_for
 
 _CONTROLLED: Final = "abcdefghijklmnopqrstuvwxyz@[\\]^_"
 _LIMIT: Final = 1 << 16
 _PATIENCE: Final = 10.0
+_HEAD_PATIENCE: Final = 1.0
 _SO_SNDBUFFORCE: Final = 32
 _LARGEST_MESSAGE: Final = 2 << 20
 
@@ -78,12 +80,21 @@ class HandedOver:
             self._control.close()
 
 
-def refuse(client: int, message: dict[str, Any], text: str) -> None:
+async def head_read(client: int) -> None:
+    """Until a client has read the head of its answer, or does not for a while; what follows the head may be sent then.
+
+    docker-py reads the head through a buffer and goes around it afterwards: what has come with the head is lost to it.
+    """
+    await read_by_peer(client, _HEAD_PATIENCE)
+
+
+async def refuse(client: int, message: dict[str, Any], text: str) -> None:
     """Say on a connection that will not be handed over why not, as its own output, and close it."""
     data = f"{text}\r\n".encode()
     if message["framing"] == "multiplexed":
         data = struct.pack(">BxxxI", 1, len(data)) + data
     try:
+        await head_read(client)
         with contextlib.suppress(OSError):
             os.write(client, data)
     finally:
@@ -92,7 +103,12 @@ def refuse(client: int, message: dict[str, Any], text: str) -> None:
 
 async def hand_over(path: str, message: dict[str, Any], client: int) -> HandedOver:
     """Give the descriptor ``client`` to the shim behind ``path`` and close our copy; raises EngineError kinds."""
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        await head_read(client)
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except BaseException:
+        os.close(client)
+        raise
     control.setblocking(False)
     # Early bytes of the client travel in the message; the default buffer is smaller than one read of them.
     control.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _LARGEST_MESSAGE)

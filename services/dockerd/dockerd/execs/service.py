@@ -164,7 +164,7 @@ class ExecService:
                 raise InvalidArgument(error.message) from error
             if client is not None:
                 refused, client = client, None
-                handover.refuse(refused, message, error.message)
+                await handover.refuse(refused, message, error.message)
         finally:
             found.settled.set()
             if client is not None:

@@ -1,10 +1,16 @@
-"""Socket options whose value is a pointer."""
+"""What Linux offers for sockets beyond Python's own module: filters, and how much the other end has read."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
+import fcntl
+import os
+import select
 import socket
 import struct
+import termios
 from typing import Final
 
 SO_ATTACH_FILTER: Final = 26
@@ -33,3 +39,38 @@ def pass_netlink_types(descriptor: socket.socket, types: tuple[int, ...]) -> Non
     program += struct.pack("=HBBI", 0x06, 0, 0, 0)
     program += struct.pack("=HBBI", 0x06, 0, 0, 0xFFFFFFFF)
     attach_filter(descriptor, program)
+
+
+async def read_by_peer(descriptor: int, patience: float) -> bool:
+    """Until the other end of a Unix socket has read what was written, at most ``patience`` seconds; whether it has.
+
+    Other sockets do not know that, only what has arrived: they are not waited for.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as client:
+        if client.family != socket.AF_UNIX:
+            return False
+        return not _unread(client) or await _read(client, patience)
+
+
+async def _read(client: socket.socket, patience: float) -> bool:
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    with select.epoll() as edges, contextlib.suppress(TimeoutError):
+        # A Unix socket that is writable all the time still tells of each message that was read: as an edge.
+        edges.register(client, select.EPOLLOUT | select.EPOLLET)
+        loop.add_reader(edges.fileno(), changed.set)
+        try:
+            async with asyncio.timeout(patience):
+                while _unread(client):
+                    await changed.wait()
+                    edges.poll(0)
+                    changed.clear()
+            return True
+        finally:
+            loop.remove_reader(edges.fileno())
+    return False
+
+
+def _unread(client: socket.socket) -> int:
+    (found,) = struct.unpack("=i", fcntl.ioctl(client, termios.TIOCOUTQ, b"\0" * 4))
+    return int(found)

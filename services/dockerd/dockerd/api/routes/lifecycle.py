@@ -162,6 +162,7 @@ async def _replay(
     """An attach without a stream: what there is already, and the end."""
     with socket.socket(fileno=descriptor) as client, contextlib.suppress(OSError):
         client.setblocking(False)
+        await handover.head_read(descriptor)
         async for batch in records:
             data = stdcopy.joined(batch, framed=framed)
             await asyncio.get_running_loop().sock_sendall(client, data)
