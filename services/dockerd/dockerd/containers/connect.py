@@ -9,7 +9,7 @@ from dockerd.containers.announce import Announcer
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
 from dockerd.networks.controller import NetworkController
-from dockerd.networks.errors import EndpointExists, NotConnected
+from dockerd.networks.errors import ConfigurationOnly, EndpointExists, NotConnected
 from dockerd.networks.model import Attachment, NetworkRecord
 from wire.errors import Conflict, InvalidArgument
 
@@ -87,6 +87,8 @@ class Connector:
 
 
 def _check(container: Container, network: NetworkRecord) -> None:
+    if network.config_only:
+        raise ConfigurationOnly
     mode = joined.network_mode(container.host)
     if mode == "host" or mode.startswith(joined.JOINED):
         raise InvalidArgument(_SHARED)

@@ -12,6 +12,9 @@ from typing import Final
 from dockerd.networks.drivers.bridge import BridgeDriver
 from dockerd.networks.errors import (
     AmbiguousNetwork,
+    ConfigurationInUse,
+    ConfigurationNotFound,
+    ConfigurationOnly,
     HasEndpoints,
     NameTaken,
     NetworkNotFound,
@@ -108,14 +111,38 @@ class NetworkCatalog:
             raise NetworkNotFound(reference)
         return matches[0]
 
+    def joinable(self, reference: str) -> NetworkRecord:
+        """A network that containers can be on; raises ConfigurationOnly, too."""
+        record = self.find(reference)
+        if record.config_only:
+            raise ConfigurationOnly
+        return record
+
+    def configuration(self, name: str) -> NetworkRecord:
+        """A configuration-only network by its name; raises ConfigurationNotFound."""
+        record = self._by_name.get(name)
+        if record is None or not record.config_only:
+            raise ConfigurationNotFound(name)
+        return record
+
     # -- changing
 
     def create(self, draft: NetworkRecord) -> NetworkRecord:
-        """Make a user-defined bridge; without a subnet it gets one. Raises NameTaken, PoolOverlaps, ForeignBridge."""
+        """Make a user-defined bridge; without a subnet it gets one. A configuration is only remembered.
+
+        Raises NameTaken, PoolOverlaps, ForeignBridge, ConfigurationNotFound.
+        """
         if draft.name in PREDEFINED:
             raise PredefinedCreation(draft.name)
         if draft.name in self._by_name:
             raise NameTaken(draft.name)
+        if draft.config_from:
+            # It may have been removed since it was read.
+            self.configuration(draft.config_from)
+        if draft.config_only:
+            self._store.save_network(draft)
+            self._by_name[draft.name] = draft
+            return draft
         record = replace(
             draft, ipam=tuple(self._subnet(draft, version) for version in _versions(draft))
         )
@@ -133,10 +160,16 @@ class NetworkCatalog:
         return record
 
     def remove(self, reference: str) -> NetworkRecord:
-        """Remove a network that nobody uses; raises NetworkNotFound, PredefinedRemoval, HasEndpoints."""
+        """Remove a network that nobody uses; raises NetworkNotFound, PredefinedRemoval, HasEndpoints, ConfigurationInUse."""
         record = self.find(reference)
         if record.predefined:
             raise PredefinedRemoval(record.name)
+        if record.config_only:
+            if any(each.config_from == record.name for each in self.every()):
+                raise ConfigurationInUse(record.name)
+            del self._by_name[record.name]
+            self._store.remove_network(record.network_id)
+            return record
         users = [
             (each.container_name, each.endpoint_id)
             for each in self._store.endpoints()
@@ -245,7 +278,8 @@ def new_network(name: str, driver: str) -> NetworkRecord:
 
 
 def _pools(records: Iterable[NetworkRecord]) -> Iterable[IpamConfig]:
-    return (each for record in records for each in record.ipam)
+    """The subnets that are taken: those of configurations are only wishes."""
+    return (each for record in records if not record.config_only for each in record.ipam)
 
 
 def _versions(record: NetworkRecord) -> list[int]:

@@ -138,16 +138,20 @@ class NetworkController:
         """The record of a network, without looking at its endpoints; raises as ``inspect``."""
         return self._catalog.find(reference)
 
+    def configuration(self, name: str) -> NetworkRecord:
+        """A configuration-only network; raises ConfigurationNotFound."""
+        return self._catalog.configuration(name)
+
     def inspect(self, reference: str) -> NetworkView:
         """A network by name, id or unambiguous prefix of its id; raises NetworkNotFound, AmbiguousNetwork."""
         return self._view(self._catalog.find(reference))
 
     async def create(self, draft: NetworkRecord) -> NetworkRecord:
-        """Make a user-defined network; raises NameTaken, PoolOverlaps, PredefinedCreation."""
+        """Make a user-defined network; raises NameTaken, PoolOverlaps, PredefinedCreation, ConfigurationNotFound."""
         return await self._run(self._catalog.create, draft)
 
     async def remove(self, reference: str) -> NetworkRecord:
-        """Remove a network; raises NetworkNotFound, PredefinedRemoval, HasEndpoints."""
+        """Remove a network; raises NetworkNotFound, PredefinedRemoval, HasEndpoints, ConfigurationInUse."""
         return await self._run(self._catalog.remove, reference)
 
     # -- the resolver's process

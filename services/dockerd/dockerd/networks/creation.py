@@ -10,11 +10,14 @@ from typing import Any, Final
 from dockerd.fields import check_fields
 from dockerd.networks.catalog import new_network, trusted
 from dockerd.networks.errors import (
+    ConfigurationOfConfiguration,
     DriverMissing,
     DriverNotBuilt,
     InvalidNetwork,
     NameEmpty,
     OnlyOneInstance,
+    OperatorFields,
+    OwnConfiguration,
     SeveralSubnets,
 )
 from dockerd.networks.model import (
@@ -77,15 +80,14 @@ def parse(
     if not name.strip():
         raise NameEmpty
     driver = document.get("Driver") or "bridge"
-    if driver in {"host", "null"}:
-        raise OnlyOneInstance(driver)
-    if driver in _NOT_BUILT:
-        raise DriverNotBuilt(driver)
-    if driver != "bridge":
-        raise DriverMissing(driver)
+    only, source = bool(document.get("ConfigOnly")), _source(document)
+    if only:
+        _check_configuration(document, source)
+    else:
+        _check_driver(driver)
     _refuse(document)
     options = {
-        **(defaults or {}).get(driver, {}),
+        **({} if source else (defaults or {}).get(driver, {})),
         **_strings("Options", document.get("Options") or {}),
     }
     ipv4 = _enabled(options, OPTION_ENABLE_4, given=document.get("EnableIPv4"), default=True)
@@ -94,23 +96,85 @@ def parse(
         raise InvalidArgument("IPv4 or IPv6 must be enabled")
     internal = bool(document.get("Internal"))
     ipam = _ipam(document.get("IPAM") or {}, {4: ipv4, 6: ipv6})
-    record = replace(
-        new_network(name, driver),
-        enable_ipv4=ipv4,
-        enable_ipv6=ipv6,
-        internal=internal,
-        attachable=bool(document.get("Attachable")),
-        ipam_options=(document.get("IPAM") or {}).get("Options"),
-        ipam=ipam,
-        options=_options(options, internal=internal, ipv6=ipv6),
-        labels=_strings("Labels", document.get("Labels") or {}),
+    labels = _strings("Labels", document.get("Labels") or {})
+    if source:
+        _check_configured(document, options, labels, standard=ipv4 and not ipv6)
+    return _with_own_subnets(
+        replace(
+            # No driver takes care of what is only a configuration.
+            new_network(name, "null" if only else driver),
+            config_only=only,
+            config_from=source,
+            enable_ipv4=ipv4,
+            enable_ipv6=ipv6,
+            internal=internal,
+            attachable=bool(document.get("Attachable")),
+            ipam_options=(document.get("IPAM") or {}).get("Options"),
+            ipam=ipam,
+            options=options if only else _options(options, internal=internal, ipv6=ipv6),
+            labels=labels,
+        )
     )
+
+
+def configured(draft: NetworkRecord, source: NetworkRecord) -> NetworkRecord:
+    """A draft with what a configuration-only network says; raises InvalidArgument, NotImplementedYet for its options."""
+    return _with_own_subnets(
+        replace(
+            draft,
+            enable_ipv4=source.enable_ipv4,
+            enable_ipv6=source.enable_ipv6,
+            ipam_options=source.ipam_options,
+            ipam=source.ipam,
+            options=_options(
+                dict(source.options), internal=draft.internal, ipv6=source.enable_ipv6
+            ),
+            labels=dict(source.labels),
+        )
+    )
+
+
+def _with_own_subnets(record: NetworkRecord) -> NetworkRecord:
     chosen = {version: record.pool(version) for version in (4, 6)}
     return replace(
         record,
         own_subnets=bool(chosen[4] and chosen[4].subnet),
         own_subnets_v6=bool(chosen[6] and chosen[6].subnet),
     )
+
+
+def _source(document: dict[str, Any]) -> str:
+    """The name of the configuration that a network is made with; empty for none."""
+    reference = document.get("ConfigFrom") or {}
+    check_fields("ConfigReference", {"Network": "string"}, reference)
+    return reference.get("Network") or ""
+
+
+def _check_driver(driver: str) -> None:
+    if driver in {"host", "null"}:
+        raise OnlyOneInstance(driver)
+    if driver in _NOT_BUILT:
+        raise DriverNotBuilt(driver)
+    if driver != "bridge":
+        raise DriverMissing(driver)
+
+
+def _check_configuration(document: dict[str, Any], source: str) -> None:
+    if any(document.get(key) for key in ("Ingress", "Internal", "Attachable", "Scope")):
+        raise OperatorFields
+    if source:
+        raise ConfigurationOfConfiguration
+
+
+def _check_configured(
+    document: dict[str, Any], options: dict[str, str], labels: dict[str, str], *, standard: bool
+) -> None:
+    """A network with a configuration has nothing that would come from there; ``standard``: its IP versions are."""
+    ipam = document.get("IPAM") or {}
+    if not standard or labels or ipam.get("Options") or ipam.get("Config"):
+        raise OwnConfiguration("user specified configurations")
+    if options:
+        raise OwnConfiguration("network driver options")
 
 
 def _enabled(options: dict[str, str], key: str, *, given: bool | None, default: bool) -> bool:
@@ -126,10 +190,8 @@ def _enabled(options: dict[str, str], key: str, *, given: bool | None, default: 
 
 
 def _refuse(document: dict[str, Any]) -> None:
-    for key in ("ConfigOnly", "ConfigFrom", "Ingress"):
-        value = document.get(key)
-        if value and not (isinstance(value, dict) and not value.get("Network")):
-            raise NotImplementedYet(f"network option {key} is not implemented yet")
+    if document.get("Ingress"):
+        raise NotImplementedYet("network option Ingress is not implemented yet")
     scope = document.get("Scope") or "local"
     if scope != "local":
         raise NotImplementedYet(f"network scope {scope} is not implemented")

@@ -138,6 +138,53 @@ class OnlyOneInstance(PermissionDenied):
         super().__init__(f'only one instance of "{driver}" network is allowed')
 
 
+class ConfigurationNotFound(NotFound):
+    """No configuration-only network has that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'configuration network "{name}" does not exist')
+
+
+class ConfigurationInUse(PermissionDenied):
+    """Other networks were made with a configuration."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'error while removing network: configuration network "{name}" is in use')
+
+
+class ConfigurationOnly(PermissionDenied):
+    """A configuration is not a network that containers can be on."""
+
+    def __init__(self) -> None:
+        super().__init__("cannot create endpoint on configuration-only network")
+
+
+class OperatorFields(PermissionDenied):
+    """A configuration has only what is a network's own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "configuration network can only contain network specific fields. Network operator fields like [ ingress |"
+            " internal | attachable | scope ] are not supported."
+        )
+
+
+class ConfigurationOfConfiguration(PermissionDenied):
+    """One step is enough."""
+
+    def __init__(self) -> None:
+        super().__init__("a configuration network cannot depend on another configuration network")
+
+
+class OwnConfiguration(PermissionDenied):
+    """What comes from a configuration cannot be said again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} are not supported if the network depends on a configuration network"
+        )
+
+
 class HasEndpoints(PermissionDenied):
     """A network that running containers use."""
 

@@ -77,7 +77,7 @@ class Sandboxes:
             undo.callback(namespaces.remove, netns)
             planned: list[EndpointRecord] = []
             for each in wanted:
-                network = self._catalog.find(_name(each.network))
+                network = self._catalog.joinable(_name(each.network))
                 if any(other.network_id == network.network_id for other in planned):
                     # Named twice, by name and by id.
                     continue
@@ -104,7 +104,7 @@ class Sandboxes:
     def connect(self, request: AttachRequest, wanted: EndpointRequest) -> Attachment:
         """Give a running container one more endpoint; raises EndpointExists and what ``attach`` raises."""
         present = self._store.of_container(request.container_id)
-        network = self._catalog.find(wanted.network)
+        network = self._catalog.joinable(wanted.network)
         if any(each.network_id == network.network_id for each in present):
             raise EndpointExists(request.container_name, network.name)
         driver = self._drivers[network.driver]

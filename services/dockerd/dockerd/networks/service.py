@@ -10,7 +10,7 @@ from dockerd.events.bus import EventBus
 from dockerd.filters import Filters
 from dockerd.moments import moment
 from dockerd.networks.controller import NetworkController
-from dockerd.networks.creation import parse
+from dockerd.networks.creation import configured, parse
 from dockerd.networks.errors import HasEndpoints, NetworkNotFound
 from dockerd.networks.model import NetworkRecord, NetworkView
 from wire.errors import InvalidArgument
@@ -51,7 +51,10 @@ class NetworkService:
 
     async def create(self, document: dict[str, Any]) -> dict[str, Any]:
         """POST /networks/create; raises InvalidArgument, Conflict, PermissionDenied, NotImplementedYet kinds."""
-        record = await self._controller.create(parse(document, self._defaults))
+        draft = parse(document, self._defaults)
+        if draft.config_from:
+            draft = configured(draft, self._controller.configuration(draft.config_from))
+        record = await self._controller.create(draft)
         self._say("create", record)
         return {"Id": record.network_id, "Warning": ""}
 
@@ -68,7 +71,9 @@ class NetworkService:
         removed = []
         for view in self._controller.list_networks():
             network = view.network
-            if network.predefined or view.containers or not _chosen(network, wanted, until):
+            if network.predefined or network.config_only or view.containers:
+                continue
+            if not _chosen(network, wanted, until):
                 continue
             # A container was started on it meanwhile, or somebody else removed it.
             with contextlib.suppress(HasEndpoints, NetworkNotFound):
