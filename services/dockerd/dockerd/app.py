@@ -33,6 +33,7 @@ from dockerd.api.routes import (
     system,
     volumes,
 )
+from dockerd.api.routing import Router
 from dockerd.api.traced import TracingMiddleware
 from dockerd.api.underway import UnderWay, UnderWayMiddleware
 from dockerd.authorization.chain import Authorization
@@ -62,7 +63,14 @@ def create(
 ) -> FastAPI:
     """The application over the services; ``meters`` hear how long actions take."""
     config = live.current
-    app = FastAPI(title="Docker Engine API", version="1.51", redirect_slashes=False)
+    # Spans are our own.
+    app = FastAPI(
+        title="Docker Engine API",
+        version="1.51",
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    own = (route for module in _ROUTES for route in module.router.routes)
+    app.router = Router([*app.routes, *own])
     app.state.services = services
     app.add_exception_handler(EngineError, engine_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -71,8 +79,6 @@ def create(
         app.add_api_route(
             path, _not_built, methods=["GET", "HEAD", "PUT", "POST"], include_in_schema=False
         )
-    for module in _ROUTES:
-        app.include_router(module.router)
     app.openapi = partial(_openapi, app)  # type: ignore[method-assign]
     if meters is not None:
         from dockerd.api.metering import MeteringMiddleware

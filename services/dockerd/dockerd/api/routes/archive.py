@@ -6,13 +6,14 @@ import base64
 import json
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from dockerd.api import params
 from dockerd.api.deps import Archive, Diff
+from dockerd.api.routing import Router
 
-router = APIRouter()
+router = Router()
 
 _TAR = "application/x-tar"
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
-router = APIRouter()
+from dockerd.api.routing import Router
+
+router = Router()
 
 
 @router.post("/build/prune")

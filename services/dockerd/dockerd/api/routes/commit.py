@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse
 
 from dockerd.api import params
 from dockerd.api.deps import Commit
+from dockerd.api.routing import Router
 from dockerd.images.reference import parse
 
-router = APIRouter()
+router = Router()
 
 
 @router.post("/commit")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
 from dockerd.api import container_versions, params, versions
@@ -17,12 +17,13 @@ from dockerd.api.deps import (
     Rename,
     Update,
 )
+from dockerd.api.routing import Router
 from dockerd.containers import links
 from dockerd.containers.errors import RemovalOfRunning
 from dockerd.containers.fields import check_request
 from dockerd.images import platforms
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/containers/json")

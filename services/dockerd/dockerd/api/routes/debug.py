@@ -7,13 +7,14 @@ import resource
 import sys
 import threading
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from dockerd.api.errors import message
+from dockerd.api.routing import Router
 from wire.stacks import described
 
-router = APIRouter()
+router = Router()
 
 _NAMES = ("goroutine", "heap", "allocs", "block", "mutex", "threadcreate")
 

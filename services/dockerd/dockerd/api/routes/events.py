@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import StreamingResponse
 
 from dockerd.api import params
 from dockerd.api.deps import Events
+from dockerd.api.routing import Router
 from dockerd.events.filters import wanted
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/events")

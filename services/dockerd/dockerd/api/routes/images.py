@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from dockerd.api import jsonstream, params, versions
@@ -20,6 +20,7 @@ from dockerd.api.deps import (
     Save,
     Tag,
 )
+from dockerd.api.routing import Router
 from dockerd.images import platforms
 from dockerd.images.load import Loader
 from dockerd.images.platforms import Platform
@@ -27,7 +28,7 @@ from dockerd.images.reference import parse
 from dockerd.images.save import Saver
 from wire.errors import InvalidArgument
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/images/json")

@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from dockerd.api import params, stdcopy, streams
@@ -24,6 +24,7 @@ from dockerd.api.deps import (
     Stop,
     WebSockets,
 )
+from dockerd.api.routing import Router
 from dockerd.containers import handover
 from dockerd.containers.logs import LogRequest
 from dockerd.containers.model import Container
@@ -31,7 +32,7 @@ from dockerd.containers.wait import condition_of
 from wire.errors import EngineError, InvalidArgument
 from wire.status import error_for
 
-router = APIRouter()
+router = Router()
 _STREAMS: Final = ("stdin", "stdout", "stderr")
 _STREAMS_CHOSEN_SINCE: Final = (1, 42)
 """Before, a WebSocket had all three streams."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import StreamingResponse
 
 from dockerd.api import params, stdcopy, streams
 from dockerd.api.deps import Logs
+from dockerd.api.routing import Router
 from dockerd.containers.logs import LogRequest
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/containers/{reference}/logs")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
 from dockerd.api import params, versions
 from dockerd.api.deps import Connect, Networks
+from dockerd.api.routing import Router
 from dockerd.containers import fields
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/networks")

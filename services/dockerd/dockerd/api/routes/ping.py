@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
-router = APIRouter()
+from dockerd.api.routing import Router
+
+router = Router()
 
 
 @router.get("/_ping")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from dockerd.api.errors import message
+from dockerd.api.routing import Router
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/plugins")

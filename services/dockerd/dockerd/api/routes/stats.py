@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from dockerd.api import params
 from dockerd.api.deps import Stats
+from dockerd.api.routing import Router
 from wire.errors import InvalidArgument
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/containers/{reference}/stats")

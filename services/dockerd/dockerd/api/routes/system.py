@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse
 
 from dockerd.api import params, versions
 from dockerd.api.deps import System, Usage
+from dockerd.api.routing import Router
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/version")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import JSONResponse, Response
 
 from dockerd.api import params
 from dockerd.api.deps import Volumes
+from dockerd.api.routing import Router
 
-router = APIRouter()
+router = Router()
 
 # Older clients do not know the filter `all`, and mean all.
 _ANONYMOUS_ONLY_SINCE: Final = (1, 42)
