@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 
 from wire.errors import EngineError
 
@@ -40,6 +39,9 @@ class Wanted:
 @contextlib.contextmanager
 def work_directory(bundle: str, wanted: Wanted) -> Iterator[str]:
     """CRIU's directory for a dump, kept if the client has named it. After a failure its log is in the bundle."""
+    # Not with the module: each shim would carry what it imports.
+    import shutil
+
     work = wanted.options.work_path or f"{bundle}/criu-work"
     try:
         yield work

@@ -514,6 +514,8 @@ class Container:
         return {
             "bundle": self.bundle,
             "record": record.document(self._record()),
+            # Whether its end will be told to our parent, too.
+            "child": _is_child(init.pid),
             "paused": self.paused,
             "attach": self._attach is not None,
             "oom_killed": init.oom_killed,

@@ -8,7 +8,6 @@ ours: it is watched by its pidfd.
 from __future__ import annotations
 
 import os
-import signal
 import time
 
 from shim import linux
@@ -44,8 +43,7 @@ class Exits:
         self._unclaimed: dict[int, Exit] = {}
         self._expecting = 0
         self._ends = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
-        linux.set_signal(signal.SIGCHLD, lambda _number, _frame: None)
+        linux.hear_of_children(self._ends[1])
         loop.watch(self._ends[0], READ, self._woken)
 
     def expect(self) -> None:
@@ -96,8 +94,7 @@ class Exits:
 
     def close(self) -> None:
         """Stop listening for the ends of children."""
-        signal.set_wakeup_fd(-1)
-        linux.set_signal(signal.SIGCHLD, linux.DEFAULT)
+        linux.hear_of_children(-1)
         for end in self._ends:
             os.close(end)
 

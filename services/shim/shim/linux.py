@@ -56,6 +56,24 @@ def set_signal(number: int, handler: Any) -> None:
     _signal.signal(number, handler)
 
 
+def hear_of_children(descriptor: int) -> None:
+    """Have each SIGCHLD write into a descriptor; -1 to end that."""
+    _signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    set_signal(_signal.SIGCHLD, _ignore if descriptor >= 0 else DEFAULT)
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """A handler, since what has none wakes nobody."""
+
+
+def has_dead_child() -> bool:
+    """Whether a child waits to be reaped."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
 def mount(source: str, target: str, kind: str, options: list[str]) -> None:
     """mount(2) with the words of a containerd Mount."""
     flags, data = mount_options.split(options)

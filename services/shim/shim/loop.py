@@ -129,6 +129,11 @@ class Loop:
         self._ready: deque[Callable[[], None]] = deque()
         self._running = False
 
+    @property
+    def descriptor(self) -> int:
+        """The epoll itself: readable while anything that is watched is ready."""
+        return self._epoll.fileno()
+
     def watch(self, descriptor: int, events: int, callback: Callable[[int], None]) -> None:
         """Call ``callback(events)`` when the descriptor is ready; watching again changes events and callback."""
         if descriptor in self._callbacks:

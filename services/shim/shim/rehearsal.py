@@ -145,10 +145,17 @@ def _live(bundle: str) -> None:
         "container": worker.service.hand_over(descriptors),
     }
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    socket.send_fds(there, [marshal.dumps(found)], descriptors)
+    socket.send_fds(there, [marshal.dumps(found)], [worker.loop.descriptor, *descriptors])
     received, taken = succession.receive(here)
     assert received is not None
     found, handed = received, iter(taken)
+    os.close(next(handed))
+    # What is ready at once stands for a container's output.
+    ready, output = os.pipe()
+    os.write(output, b"x")
+    succession.rest(ready)
+    os.close(ready)
+    os.close(output)
     worker.close()
     keeper = _Shim(bundle, socket.socket(fileno=next(handed)))
     keeper.service.take_over(found["container"], handed)

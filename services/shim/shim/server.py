@@ -71,6 +71,11 @@ def run(listener: socket.socket, settings: Settings) -> None:
     found, descriptors = succession.receive(ours)
     ours.close()
     os.waitpid(worker, 0)
+    if found is not None:
+        epoll = descriptors.pop(0)
+        if found["container"]["child"]:
+            succession.rest(epoll)
+        os.close(epoll)
     _serve(listener, settings, found=found, descriptors=descriptors)
 
 

@@ -6,13 +6,19 @@ the container runs and nobody has asked for anything for a moment, the worker ha
 a description) and ends; its pages are free again, and the container becomes the keeper's child, because the keeper is a
 subreaper. If the worker dies otherwise, the keeper goes on as a new shim does after a killed one. If the keeper is
 killed, the worker dies with it: there is one shim, whichever process serves.
+
+The worker's epoll comes along. It still watches what was handed over, so the keeper sleeps on until that or a child's end
+wakes it, and only then takes over: what an idle container costs is a process that has not run yet.
 """
 
 from __future__ import annotations
 
 import marshal
 import os
+import select
 import socket
+
+from shim import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,10 +64,10 @@ class Worker:
             data = marshal.dumps(self._describe(descriptors))
         except Refusal:
             return
-        if len(data) > _LIMIT or len(descriptors) > _MOST_DESCRIPTORS:
+        if len(data) > _LIMIT or len(descriptors) >= _MOST_DESCRIPTORS:
             return
         try:
-            socket.send_fds(self._keeper, [data], descriptors)
+            socket.send_fds(self._keeper, [data], [self._loop.descriptor, *descriptors])
         except OSError:
             return
         os._exit(0)
@@ -72,7 +78,8 @@ class Worker:
 
 
 def receive(worker: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """The keeper's side: sleep until the worker's end. What it handed over; None if it died without a word.
+    """The keeper's side: sleep until the worker's end. What it handed over, its epoll before the other descriptors; None if
+    it died without a word.
 
     Raises SystemExit if the shim was shut down.
     """
@@ -89,3 +96,18 @@ def receive(worker: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     # Of a process that was forked from us: the same interpreter, and nobody else holds the other end.
     description: dict[str, Any] = marshal.loads(data)  # noqa: S302
     return description, descriptors
+
+
+def rest(epoll: int) -> None:
+    """Sleep until a descriptor is ready that the worker's epoll watches, or a child has ended. The child is not reaped."""
+    awake, wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    linux.hear_of_children(wake)
+    # One that ended before we listened left no signal.
+    if not linux.has_dead_child():
+        poll = select.poll()
+        poll.register(epoll, select.POLLIN)
+        poll.register(awake, select.POLLIN)
+        poll.poll()
+    linux.hear_of_children(-1)
+    os.close(awake)
+    os.close(wake)
