@@ -89,6 +89,23 @@ def test_memory_kills_are_still_seen(stack: Stack) -> None:
     assert stack.inspect("hungry")["State"]["OOMKilled"]
 
 
+def test_a_memory_kill_of_another_process_is_still_told(stack: Stack) -> None:
+    """The container goes on, so that nothing but the kernel's notice can wake its keeper."""
+    inner = "x=; while :; do x=$x$x$(head -c 1000000 /dev/zero | tr '\\0' a); done"
+    script = 'sleep 1; sh -c "$GREEDY"; sleep 999'
+    words = ("--memory", "24m", "--memory-swap", "24m", "-e", f"GREEDY={inner}")
+    events = stack.popen(
+        "events", "-f", "event=oom", "--format", "{{.Actor.Attributes.name}}", stdout=-1
+    )
+    assert events.stdout is not None
+    stack.docker("run", "-d", "--name", "host", *words, "busybox", "sh", "-c", script)
+    handed_over(stack, "host")
+    assert events.stdout.readline() == b"host\n"
+    events.kill()
+    events.wait()
+    assert stack.inspect("host")["State"]["Running"]
+
+
 def test_a_client_that_is_attached_keeps_the_worker(stack: Stack) -> None:
     terminal = Terminal(stack, "run", "-it", "--name", "attached", "busybox", "sh")
     terminal.expect("#")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import signal
 import socket
@@ -19,7 +18,9 @@ from wire.ttrpc import frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Final
+    from typing import Final, NoReturn
+
+STARTED: Final = b"started"
 
 _UCRED: Final = struct.Struct("3i")
 _BACKLOG: Final = 128
@@ -33,7 +34,7 @@ class Request:
     __slots__ = ("bundle", "namespace", "socket_dir", "socket_path", "ttrpc_address")
 
     def __init__(
-        self, *, namespace: str, bundle: str, ttrpc_address: str, socket_dir: str, socket_path: str
+        self, namespace: str, bundle: str, ttrpc_address: str, socket_dir: str, socket_path: str
     ) -> None:
         self.namespace = namespace
         self.bundle = bundle
@@ -53,17 +54,26 @@ class Started:
 
 
 def start(request: Request) -> Started:
-    """A shim that serves the container: that of its group if there is one, else a new one, forked.
+    """The shim of a container: that of its group if there is one, else a new one, a child of ours.
 
-    Returns in the caller once its socket listens.
+    Returns once its socket listens. Raises Internal for a shim that fails.
     """
-    path = request.socket_path
-    os.makedirs(request.socket_dir, mode=0o700, exist_ok=True)
-    pid = _serving(path) or _fork(path, request)
-    address = f"unix://{path}"
-    write_atomic(f"{request.bundle}/shim.pid", str(pid).encode(), 0o644, durable=False)
-    write_atomic(f"{request.bundle}/address", address.encode(), 0o644, durable=False)
-    return Started(address, pid)
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    if os.fork() == 0:
+        os.close(read_end)
+        serve(request, write_end)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        check(pipe.read(), request.bundle)
+    with open(f"{request.bundle}/shim.pid", encoding="ascii") as file:
+        return Started(f"unix://{request.socket_path}", int(file.read()))
+
+
+def check(answer: bytes, bundle: str) -> None:
+    """What `serve` has answered, all of it; raises Internal for a failure."""
+    if answer != STARTED:
+        reason = answer.decode(errors="replace") or "it ended at its start"
+        raise Internal(f"failed to start a shim in {bundle}: {reason}")
 
 
 def remove_sockets(bundle: str) -> None:
@@ -106,23 +116,65 @@ def _serving(path: str) -> int:
     return pid
 
 
-def _fork(path: str, request: Request) -> int:
-    listener = _bind(path)
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        _become_shim(listener, path, request, write_end)
-    os.close(write_end)
-    listener.close()
-    with os.fdopen(read_end, "rb") as pipe:
-        pid = int(pipe.read() or b"0")
-    if not pid:
-        raise Internal(f"the shim in {request.bundle} ended at its start")
-    return pid
+def serve(request: Request, answer: int) -> NoReturn:
+    """Become a shim in a forked child, unless one serves the container's group already; never returns.
+
+    ``answer`` takes STARTED once the shim's socket listens and its files are written, else a sentence that says why not.
+    Each object that is touched here is a page that an idle container costs: the worker does what can wait.
+    """
+    status = 1
+    try:
+        listener = _begin(request, answer)
+        if listener is not None:
+            run(
+                listener,
+                Settings(
+                    namespace=request.namespace,
+                    socket_dir=request.socket_dir,
+                    address=request.socket_path,
+                    ttrpc_address=request.ttrpc_address,
+                ),
+            )
+        status = 0
+    except Exception:  # noqa: BLE001 - the last place where it can be said
+        log.exception("shim died")
+    finally:
+        os._exit(status)
 
 
-def _bind(path: str) -> socket.socket:
-    with contextlib.suppress(FileNotFoundError):
+def _begin(request: Request, answer: int) -> socket.socket | None:
+    """Listen, with no descriptor of the parent's left but the standard ones, and say so; None if another shim serves."""
+    path, bundle = request.socket_path, request.bundle
+    try:
+        # By access(2), which raises nothing: an exception touches more than all else that is done here.
+        pid = _serving(path) if os.access(path, os.F_OK) else 0
+        listener = None
+        if not pid:
+            pid = os.getpid()
+            listener = _listen(request)
+        write_atomic(f"{bundle}/shim.pid", b"%d" % pid, 0o644, durable=False)
+        write_atomic(f"{bundle}/address", b"unix://" + path.encode(), 0o644, durable=False)
+    except (OSError, EngineError) as error:
+        os.write(answer, str(error).encode())
+        return None
+    if listener is not None:
+        _detach(bundle)
+    os.write(answer, STARTED)
+    os.close(answer)
+    if listener is None:
+        return None
+    if listener.fileno() != _LISTENER:
+        os.dup2(listener.fileno(), _LISTENER, inheritable=False)
+    listener.detach()
+    os.closerange(_LISTENER + 1, 1024)
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, _LISTENER)
+
+
+def _listen(request: Request) -> socket.socket:
+    path = request.socket_path
+    if not os.access(request.socket_dir, os.F_OK):
+        os.makedirs(request.socket_dir, 0o700, exist_ok=True)
+    if os.access(path, os.F_OK):
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)
@@ -130,40 +182,17 @@ def _bind(path: str) -> socket.socket:
         listener.bind(path)
     finally:
         os.umask(before)
+    # Here, because a peer's credentials are those of the process that listened.
+    listener.listen(_BACKLOG)
     return listener
 
 
-def _become_shim(listener: socket.socket, path: str, request: Request, started: int) -> None:
-    status = 1
-    try:
-        os.setsid()
-        os.chdir(request.bundle)
-        # Here, because a peer's credentials are those of the process that listened.
-        listener.listen(_BACKLOG)
-        os.write(started, str(os.getpid()).encode())
-        linux.set_signal(signal.SIGCHLD, linux.DEFAULT)
-        null = os.open("/dev/null", os.O_RDWR)
-        file = os.open(f"{request.bundle}/shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(null, 0)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        if listener.fileno() != _LISTENER:
-            os.dup2(listener.fileno(), _LISTENER, inheritable=False)
-        listener.detach()
-        os.closerange(_LISTENER + 1, 1024)
-        # What was made before the fork stays shared with the parent as long as nobody touches it.
-        gc.freeze()
-        run(
-            socket.socket(fileno=_LISTENER),
-            Settings(
-                namespace=request.namespace,
-                socket_dir=request.socket_dir,
-                address=path,
-                ttrpc_address=request.ttrpc_address,
-            ),
-        )
-        status = 0
-    except Exception:  # noqa: BLE001 - the last place where it can be said
-        log.exception("shim died")
-    finally:
-        os._exit(status)
+def _detach(bundle: str) -> None:
+    os.setsid()
+    os.chdir(bundle)
+    linux.set_signal(signal.SIGCHLD, linux.DEFAULT)
+    null = os.open("/dev/null", os.O_RDWR)
+    file = os.open(f"{bundle}/shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(null, 0)
+    os.dup2(file, 1)
+    os.dup2(file, 2)

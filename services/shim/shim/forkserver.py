@@ -1,22 +1,26 @@
 """The warm parent: everything a shim needs is imported once; a request costs a fork.
 
-containerd holds the other end of a SEQPACKET pair (`-socket` is our descriptor, 3 by default): one JSON datagram in, one out.
+containerd holds the other end of a SEQPACKET pair (`-socket` is our descriptor, 3 by default). A request is a datagram: the
+fields of `bootstrap.Request`, in order, each ended by a NUL, with a descriptor that takes the answer of `bootstrap.serve`.
 Its end is ours.
+
+Each page that this process writes after a fork becomes a copy of the child's own, as much as one that the child writes. So it
+reads and forks, and leaves all else to the child.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import gc
+import os
 import signal
 import socket
 
 from shim import bootstrap, linux
-from wire.errors import EngineError, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Final
 
 _LIMIT: Final = 1 << 16
 _CHANNEL: Final = 3
@@ -38,31 +42,20 @@ def run(descriptor: int = _CHANNEL) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     channel = socket.socket(fileno=descriptor)
     channel.set_inheritable(False)
+    # What is here now is nobody's garbage, and no collector's walk shall write into it.
+    gc.freeze()
     # A containerd that is killed resets the channel.
     with contextlib.suppress(ConnectionError):
-        while data := channel.recv(_LIMIT):
-            channel.send(json.dumps(_answer(data)).encode())
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(channel, _LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
+            if not data:
+                return
+            if descriptors:
+                if os.fork() == 0:
+                    _serve(data, descriptors[0])
+                os.close(descriptors[0])
 
 
-def _answer(data: bytes) -> dict[str, Any]:
-    try:
-        started = bootstrap.start(_parse(data))
-    except EngineError as error:
-        return {"error": {"kind": str(error.kind), "message": error.message}}
-    except OSError as error:
-        return {"error": {"kind": "internal", "message": f"failed to start a shim: {error}"}}
-    return {"version": 3, "address": started.address, "protocol": "ttrpc", "pid": started.pid}
-
-
-def _parse(data: bytes) -> bootstrap.Request:
-    try:
-        fields = json.loads(data)
-        return bootstrap.Request(
-            namespace=fields["namespace"],
-            bundle=fields["bundle"],
-            ttrpc_address=fields["ttrpc_address"],
-            socket_dir=fields["socket_dir"],
-            socket_path=fields["socket_path"],
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidArgument(f"forkserver request: {error}") from error
+def _serve(data: bytes, answer: int) -> None:
+    fields = os.fsdecode(data).split("\0")
+    bootstrap.serve(bootstrap.Request(*fields[:5]), answer)

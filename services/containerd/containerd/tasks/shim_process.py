@@ -12,7 +12,7 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf import any_pb2
 from google.protobuf.empty_pb2 import Empty
@@ -25,7 +25,6 @@ from wire.addresses import ensure_dir, shim_group, shim_socket, short_dir
 from wire.atomic import write_atomic
 from wire.errors import (
     EngineError,
-    ErrorKind,
     Internal,
     NotFound,
     NotImplementedYet,
@@ -33,7 +32,6 @@ from wire.errors import (
 )
 from wire.gen.containerd.types.introspection_pb2 import RuntimeInfo
 from wire.gen.shim.task.v2 import shim_pb2
-from wire.status import error_for
 from wire.ttrpc.client import Client
 
 logger = logging.getLogger(__name__)
@@ -46,6 +44,8 @@ PROGRAM_FILE: Final = "shim-binary-path"
 _PATIENCE: Final = 30.0
 _GOODBYE: Final = 5.0
 _MESSAGE: Final = 1 << 16
+# What a child of the forkserver says once its socket listens (shim/bootstrap.py).
+_STARTED: Final = b"started"
 # Joins the cgroups whose files come before `--`, then becomes the program behind it.
 _JOIN: Final = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 1; shift; done; shift; exec "$@"'
 _VERSIONS: Final = (2, 3)
@@ -229,40 +229,38 @@ class ShimStarter:
         settings = self._settings
         group = shim_group(bundle) or container_id
         path = path or shim_socket(settings.socket_dir, settings.address, namespace, group)
-        request = {
-            "namespace": namespace,
-            "bundle": bundle,
-            "ttrpc_address": settings.ttrpc_address,
-            "socket_dir": settings.socket_dir,
-            "socket_path": path,
-        }
+        fields = (namespace, bundle, settings.ttrpc_address, settings.socket_dir, path)
+        request = b"".join(os.fsencode(field) + b"\0" for field in fields)
         async with self._lock:
             try:
-                reply = await self._ask(request)
-            except (OSError, ValueError):
+                answer = await self._ask(request)
+            except OSError:
                 # Somebody killed it: nothing was started that we could not start again.
                 await self._start_forkserver()
                 try:
-                    reply = await self._ask(request)
-                except (OSError, ValueError):
+                    answer = await self._ask(request)
+                except OSError:
                     raise Unavailable("the shim forkserver does not answer") from None
-        error = reply.get("error")
-        if error:
-            raise error_for(ErrorKind(error["kind"]), error["message"], None, {})
-        address = str(reply["address"]).removeprefix("unix://")
-        return Shim(address=address, version=int(reply["version"]))
+        if answer != _STARTED:
+            reason = answer.decode(errors="replace")
+            raise Internal(f"failed to start a shim in {bundle}: {reason}")
+        return Shim(address=path, version=3)
 
-    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, request: bytes) -> bytes:
+        """What the child answers that the forkserver makes for us; raises OSError if there is none."""
         if self._channel is None:
             raise OSError("no forkserver")
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(_PATIENCE):
-            await loop.sock_sendall(self._channel, json.dumps(request).encode())
-            data = await loop.sock_recv(self._channel, _MESSAGE)
-        if not data:
-            raise OSError("the forkserver has ended")
-        reply: dict[str, Any] = json.loads(data)
-        return reply
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours:
+            with theirs:
+                ours.setblocking(False)
+                socket.send_fds(self._channel, [request], [theirs.fileno()])
+            async with asyncio.timeout(_PATIENCE):
+                answer = await loop.sock_recv(ours, _MESSAGE)
+        if not answer:
+            raise OSError("the forkserver or its child has ended")
+        return answer
 
     async def _start_forkserver(self) -> None:
         if self._channel is not None:
