@@ -26,11 +26,7 @@ from tests.support.registry import running_registry
 _ENGINES: dict[str, type[Engine]] = {"theirs": DebianDocker, "ours": Dockyard}
 
 # Where ours ends otherwise than Docker 20.10, and shall.
-_REASONS: Final = {
-    "api_network_test.TestNetworks.test_create_check_duplicate": (
-        "Docker refuses a second network of a name since version 25, whatever API version asks for it"
-    ),
-}
+_REASONS: Final[dict[str, str]] = {}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -369,3 +369,22 @@ def test_events_of_networks(stack: Stack) -> None:
     )
     out = stack.docker(*words, "--format", "{{.Action}}")
     assert out.split() == ["create", "connect", "disconnect", "destroy"]
+
+
+def test_older_clients_may_make_networks_of_one_name(stack: Stack) -> None:
+    """As Docker 20.10, where a client does not ask that the name be free; they outlive the daemon."""
+    made = [
+        stack.request("POST", "/v1.43/networks/create", {"Name": "twin"})[1]["Id"] for _ in "ab"
+    ]
+    asked = {"Name": "twin", "CheckDuplicate": True}
+    assert stack.request("POST", "/v1.43/networks/create", asked)[0] == 409
+    assert stack.request("POST", "/v1.44/networks/create", {"Name": "twin"})[0] == 409
+    stack.kill("dockerd")
+    status, answer = stack.request("GET", "/networks/twin")
+    assert (status, answer["message"]) == (
+        400,
+        "network twin is ambiguous (2 matches found on name)",
+    )
+    for each in made:
+        assert stack.request("GET", f"/networks/{each}")[1]["Name"] == "twin"
+        assert stack.request("DELETE", f"/networks/{each}")[0] == 204

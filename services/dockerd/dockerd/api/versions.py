@@ -11,6 +11,7 @@ from wire.errors import Conflict
 Version = tuple[int, int]
 
 _IPV6: Final = 6
+_NAMES_UNIQUE_SINCE: Final = (1, 44)
 _STRICT_SUBNETS_SINCE: Final = (1, 44)
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
@@ -64,6 +65,11 @@ def network_request(document: dict[str, Any], version: Version) -> dict[str, Any
         "IPAM": {**document["IPAM"], "Config": found},
         "EnableIPv6": True if ipv6 and enabled is None else enabled,
     }
+
+
+def allows_namesakes(document: dict[str, Any], version: Version) -> bool:
+    """Whether a network may have the name of another: older clients had to ask that it may not."""
+    return version < _NAMES_UNIQUE_SINCE and not document.get("CheckDuplicate")
 
 
 def lists_containers(version: Version) -> bool:

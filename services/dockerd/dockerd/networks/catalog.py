@@ -71,21 +71,22 @@ class NetworkCatalog:
         self._bridge = bridge
         self._firewall = firewall
         self._connection = connection
-        self._by_name: dict[str, NetworkRecord] = {}
+        self._known: dict[NetworkId, NetworkRecord] = {}
 
     def open(self) -> None:
         """Bring every network into the kernel; the caller makes the firewall's table afterwards."""
-        known = {record.name: record for record in self._store.networks()}
+        known = {each.name: each for each in self._store.networks() if each.name in PREDEFINED}
+        made = [each for each in self._store.networks() if each.name not in PREDEFINED]
         predefined = (
-            self._default_bridge(known.pop("bridge", None)),
-            known.pop("host", None) or new_network("host", "host"),
-            known.pop("none", None) or new_network("none", "null"),
+            self._default_bridge(known.get("bridge")),
+            known.get("host") or new_network("host", "host"),
+            known.get("none") or new_network("none", "null"),
         )
         for record in predefined:
             if record not in self._store.networks():
                 self._store.save_network(record)
-        for record in (*predefined, *known.values()):
-            self._by_name[record.name] = record
+        for record in (*predefined, *made):
+            self._known[record.network_id] = record
             if record.driver == "bridge":
                 self._bridge.add_network(record, self._bridge_config(record))
 
@@ -93,23 +94,28 @@ class NetworkCatalog:
 
     def every(self) -> tuple[NetworkRecord, ...]:
         """All networks."""
-        return tuple(self._by_name.values())
+        return tuple(self._known.values())
 
     def find(self, reference: str) -> NetworkRecord:
-        """By name, id or unambiguous prefix of an id; raises NetworkNotFound, AmbiguousNetwork."""
-        named = self._by_name.get(reference)
-        if named is not None:
-            return named
-        matches = [
+        """By id, name or unambiguous prefix of an id; raises NetworkNotFound, AmbiguousNetwork."""
+        if (known := self._known.get(NetworkId(reference))) is not None:
+            return known
+        named = self._named(reference)
+        if len(named) > 1:
+            raise AmbiguousNetwork(reference, len(named), "on name")
+        matches = named or [
             record
             for record in self.every()
             if reference and record.network_id.startswith(reference)
         ]
         if len(matches) > 1:
-            raise AmbiguousNetwork(reference, len(matches))
+            raise AmbiguousNetwork(reference, len(matches), "based on ID prefix")
         if not matches:
             raise NetworkNotFound(reference)
         return matches[0]
+
+    def _named(self, name: str) -> list[NetworkRecord]:
+        return [record for record in self.every() if record.name == name]
 
     def joinable(self, reference: str) -> NetworkRecord:
         """A network that containers can be on; raises ConfigurationOnly, too."""
@@ -120,28 +126,29 @@ class NetworkCatalog:
 
     def configuration(self, name: str) -> NetworkRecord:
         """A configuration-only network by its name; raises ConfigurationNotFound."""
-        record = self._by_name.get(name)
-        if record is None or not record.config_only:
-            raise ConfigurationNotFound(name)
-        return record
+        for record in self._named(name):
+            if record.config_only:
+                return record
+        raise ConfigurationNotFound(name)
 
     # -- changing
 
-    def create(self, draft: NetworkRecord) -> NetworkRecord:
+    def create(self, draft: NetworkRecord, *, namesakes: bool = False) -> NetworkRecord:
         """Make a user-defined bridge; without a subnet it gets one. A configuration is only remembered.
 
+        ``namesakes`` allows several of a name, which are found by their ids alone.
         Raises NameTaken, PoolOverlaps, ForeignBridge, ConfigurationNotFound.
         """
         if draft.name in PREDEFINED:
             raise PredefinedCreation(draft.name)
-        if draft.name in self._by_name:
+        if self._named(draft.name) and not namesakes:
             raise NameTaken(draft.name)
         if draft.config_from:
             # It may have been removed since it was read.
             self.configuration(draft.config_from)
         if draft.config_only:
             self._store.save_network(draft)
-            self._by_name[draft.name] = draft
+            self._known[draft.network_id] = draft
             return draft
         record = replace(
             draft, ipam=tuple(self._subnet(draft, version) for version in _versions(draft))
@@ -156,7 +163,7 @@ class NetworkCatalog:
             self._bridge.remove_network(record)
             self._store.remove_network(record.network_id)
             raise
-        self._by_name[record.name] = record
+        self._known[record.network_id] = record
         return record
 
     def remove(self, reference: str) -> NetworkRecord:
@@ -167,7 +174,7 @@ class NetworkCatalog:
         if record.config_only:
             if any(each.config_from == record.name for each in self.every()):
                 raise ConfigurationInUse(record.name)
-            del self._by_name[record.name]
+            del self._known[record.network_id]
             self._store.remove_network(record.network_id)
             return record
         users = [
@@ -177,7 +184,7 @@ class NetworkCatalog:
         ]
         if users:
             raise HasEndpoints(record.name, users)
-        del self._by_name[record.name]
+        del self._known[record.network_id]
         self._bridge.remove_network(record)
         self._firewall.ensure()
         self._store.remove_network(record.network_id)

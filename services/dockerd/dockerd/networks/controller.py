@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from dockerd.linux import namespaces as linux_namespaces
@@ -146,9 +147,12 @@ class NetworkController:
         """A network by name, id or unambiguous prefix of its id; raises NetworkNotFound, AmbiguousNetwork."""
         return self._view(self._catalog.find(reference))
 
-    async def create(self, draft: NetworkRecord) -> NetworkRecord:
-        """Make a user-defined network; raises NameTaken, PoolOverlaps, PredefinedCreation, ConfigurationNotFound."""
-        return await self._run(self._catalog.create, draft)
+    async def create(self, draft: NetworkRecord, *, namesakes: bool = False) -> NetworkRecord:
+        """Make a user-defined network, with ``namesakes`` also of a name that is taken.
+
+        Raises NameTaken, PoolOverlaps, PredefinedCreation, ConfigurationNotFound.
+        """
+        return await self._run(partial(self._catalog.create, namesakes=namesakes), draft)
 
     async def remove(self, reference: str) -> NetworkRecord:
         """Remove a network; raises NetworkNotFound, PredefinedRemoval, HasEndpoints, ConfigurationInUse."""

@@ -25,12 +25,10 @@ class NetworkNotFound(NotFound):
 
 
 class AmbiguousNetwork(InvalidArgument):
-    """An id prefix matches several networks."""
+    """A name or an id prefix matches several networks."""
 
-    def __init__(self, reference: str, matches: int) -> None:
-        super().__init__(
-            f"{matches} matches found based on ID prefix: network {reference} is ambiguous"
-        )
+    def __init__(self, reference: str, matches: int, by: str) -> None:
+        super().__init__(f"network {reference} is ambiguous ({matches} matches found {by})")
 
 
 class PredefinedRemoval(PermissionDenied):

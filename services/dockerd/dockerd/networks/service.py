@@ -49,12 +49,15 @@ class NetworkService:
         """GET /networks/{id}; raises NetworkNotFound, AmbiguousNetwork."""
         return _document(self._controller.inspect(reference), containers=True)
 
-    async def create(self, document: dict[str, Any]) -> dict[str, Any]:
-        """POST /networks/create; raises InvalidArgument, Conflict, PermissionDenied, NotImplementedYet kinds."""
+    async def create(self, document: dict[str, Any], *, namesakes: bool = False) -> dict[str, Any]:
+        """POST /networks/create, with ``namesakes`` also of a name that is taken.
+
+        Raises InvalidArgument, Conflict, PermissionDenied, NotImplementedYet kinds.
+        """
         draft = parse(document, self._defaults)
         if draft.config_from:
             draft = configured(draft, self._controller.configuration(draft.config_from))
-        record = await self._controller.create(draft)
+        record = await self._controller.create(draft, namesakes=namesakes)
         self._say("create", record)
         return {"Id": record.network_id, "Warning": ""}
 

@@ -29,8 +29,10 @@ async def inspect(reference: str, networks: Networks) -> JSONResponse:
 @router.post("/networks/create")
 async def create(request: Request, networks: Networks) -> JSONResponse:
     """`docker network create`."""
-    document = versions.network_request(await params.body(request), params.version(request))
-    return JSONResponse(await networks.create(document), 201)
+    version = params.version(request)
+    document = versions.network_request(await params.body(request), version)
+    namesakes = versions.allows_namesakes(document, version)
+    return JSONResponse(await networks.create(document, namesakes=namesakes), 201)
 
 
 @router.post("/networks/prune")
