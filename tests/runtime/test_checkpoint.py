@@ -458,6 +458,21 @@ def test_after_a_failed_restore_nothing_is_left(
     reap()
 
 
+@pytest.mark.parametrize("notice", ["setup-namespaces", "post-restore"])
+def test_a_pid_that_is_none_is_not_killed(
+    box: Box, stand_in: StandIn, images: Path, notice: str
+) -> None:
+    """0 would be everybody in the caller's process group, -1 everybody on the host."""
+    stand_in.order(notices=[notice], pid=0)
+    result = stand_in.call("restore", "-d", start_new_session=True)
+    assert (result.code, result.err) == (
+        1,
+        f"restore: criu has named no process: {notice} of pid 0\n",
+    )
+    assert_nothing_left(box)
+    reap()
+
+
 def reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:

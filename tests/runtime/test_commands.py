@@ -53,6 +53,8 @@ def test_an_unknown_verb_has_none(box: Box, verb: str) -> None:
         (["kill", "x", "SIGODD"], "SIGODD"),
         (["delete", "--regex", "("], "("),
         (["run", "--preserve-fds", "x", "x"], "--preserve-fds"),
+        (["create", "--preserve-fds", "4294967295", "x"], "--preserve-fds"),
+        (["exec", "--preserve-fds", "4294967293", "x", "true"], "--preserve-fds"),
         (["checkpoint"], "id"),
         (["restore", "--no-pivot", "x"], "--no-pivot"),
     ],

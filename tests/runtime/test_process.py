@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -516,3 +517,55 @@ def test_readiness_is_passed_to_the_service_manager(box: Box) -> None:
             "sh", "-c", "echo $NOTIFY_SOCKET; ls $(dirname $NOTIFY_SOCKET)", env=environment
         )
         assert result.lines == [f"{path}/notify", "notify"]
+
+
+def test_any_number_of_other_notices_is_passed_over(box: Box) -> None:
+    path = box.directory / "manager.sock"
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as container,
+    ):
+        manager.bind(str(path))
+        manager.settimeout(20)
+        container.settimeout(20)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(path)}
+        box.create("sleep", "1000", env=environment)
+        pid = box.pid
+        starting = subprocess.Popen(box.argv("start", box.name), env=environment)
+        box.started.append(starting)
+        # It listens before the process goes on.
+        while Path(f"/proc/{pid}/comm").read_text() != "sleep\n":
+            time.sleep(0.01)
+        container.connect(str(box.root / box.name / "notify/notify"))
+        for _ in range(20_000):
+            container.send(b"STATUS=not yet")
+        container.send(b"READY=1")
+        assert [manager.recv(100), manager.recv(100)] == [b"READY=1", f"MAINPID={pid}".encode()]
+        assert starting.wait(20) == 0
+
+
+def test_a_user_and_a_pid_namespace_are_joined_together(box: Box) -> None:
+    """The process is in both, and known by its pid here."""
+    mappings = [{"containerID": 0, "hostID": 100_000, "size": 65_536}]
+    box.linux["namespaces"].append({"type": "user"})
+    box.linux.update(uidMappings=mappings, gidMappings=mappings)
+    box.start("sleep", "1000")
+    config = copy.deepcopy(box.config)
+    for each in config["linux"]["namespaces"]:
+        if each["type"] in ("pid", "user"):
+            each["path"] = f"/proc/{box.pid}/ns/{each['type']}"
+    config["linux"].update(uidMappings=[], gidMappings=[])
+    config["linux"]["cgroupsPath"] += "-second"
+    config["root"]["path"] = str(box.rootfs)
+    second = Box(box.directory / "second", f"{box.name}-second", config)
+    second.bundle.mkdir(parents=True)
+    try:
+        second.create("sleep", "1000")
+        for kind in ("pid", "user"):
+            namespaces = {os.readlink(f"/proc/{each.pid}/ns/{kind}") for each in (box, second)}
+            assert len(namespaces) == 1, namespaces
+        second.ok("start", second.name)
+        assert second.exec("sh", "-c", "echo $(cat /proc/1/comm)").lines == ["sleep"]
+        assert str(second.pid) in (second.cgroup("pids") / "cgroup.procs").read_text().split()
+    finally:
+        second.call("delete", "--force", second.name)

@@ -192,3 +192,15 @@ def test_what_cannot_be_is_refused_by_name(box: Box, seccomp: dict[str, Any], wo
     assert result.code == 1
     assert words in result.err
     assert not box.root.exists() or list(box.root.iterdir()) == []
+
+
+def test_a_filter_that_cannot_be_read_is_not_left_out(box: Box) -> None:
+    """An additional process without it would be free to do what the container may not."""
+    box.linux["seccomp"] = profile(rule("reboot"))
+    box.start("sleep", "1000")
+    kept = box.root / box.name / "seccomp.bpf"
+    kept.unlink()
+    kept.mkdir()
+    result = box.exec("true")
+    assert result.code == 255
+    assert "read the container's seccomp filter: is a directory" in result.err

@@ -201,7 +201,16 @@ def test_cve_2026_30892_nor_in_a_document(box: Box, field: str, value: object) -
 @pytest.mark.parametrize("value", [2**32 - 1, 2**32, -1])
 def test_cve_2026_30892_nor_as_an_additional_group(box: Box, value: int) -> None:
     box.process["user"] = {"uid": 1000, "gid": 1000, "additionalGids": [value]}
-    assert by_run(box).code == 1
+    result = by_run(box)
+    assert result.code == 1
+    assert "process.user.additionalGids" in result.err
+
+
+@pytest.mark.parametrize("text", ["", "user", "-1", "+5", "0x5", " 5", "4294967295", "4294967296"])
+def test_cve_2026_30892_nor_as_one_by_a_flag(box: Box, text: str) -> None:
+    result = by_flags(box, "--additional-gids", text)
+    assert result.code == 255, result
+    assert "--additional-gids" in result.err, result
 
 
 def test_cve_2026_30892_the_image_does_not_decide(box: Box) -> None:

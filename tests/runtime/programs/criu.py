@@ -85,6 +85,7 @@ def main() -> None:
         return request
 
     def notify(script: str, pid: int = 0) -> bool:
+        pid = plan.get("pid", pid)
         answer: Fields = [(1, NOTIFY), (2, 1), (5, [(1, script), (2, pid)])]
         if script == "orphan-pts-master":
             master, _ = os.openpty()

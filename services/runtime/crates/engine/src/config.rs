@@ -164,6 +164,9 @@ pub fn check_process(process: &spec::Process) -> Result<()> {
             return Err(Error::config(format!("process.user.{field}: {id} is no id")));
         }
     }
+    if user.additional_gids.contains(&u32::MAX) {
+        return Err(Error::config(format!("process.user.additionalGids: {} is no id", u32::MAX)));
+    }
     for (field, strings) in [("args", &process.args), ("env", &process.env)] {
         if strings.iter().any(|each| each.contains('\0')) {
             return Err(Error::config(format!("process.{field}: a string contains a NUL byte")));

@@ -102,6 +102,8 @@ impl Plan {
                 NamespaceKind::Ipc => "ipc",
                 NamespaceKind::Uts => "uts",
                 NamespaceKind::Cgroup => "cgroup",
+                // The first child joins it, see below.
+                NamespaceKind::Pid if self.in_foreign_user_namespace() => continue,
                 // It takes effect for children alone: for the container, and for hooks unless it is undone.
                 NamespaceKind::Pid => "pid",
                 NamespaceKind::Time => "time",
@@ -129,13 +131,17 @@ impl Plan {
     }
 
     /// In the first child of a container that joins a user namespace: enter it and create the others there, so that it
-    /// owns them. The pid namespace takes effect for the next child.
+    /// owns them. The pid namespace takes effect for the next child, whose pid is the one that the runtime knows it by because
+    /// this child is not in it.
     pub(crate) fn enter_user_namespace(&self) -> Result<()> {
-        for (kind, descriptor) in &self.joined {
-            if *kind == NamespaceKind::User {
-                ns::setns(descriptor, ns::CLONE_NEWUSER).during("join the user namespace")?;
-            }
+        let joined = |wanted: NamespaceKind| self.joined.iter().find(|(kind, _)| *kind == wanted).map(|(_, each)| each);
+        // A pid namespace may belong to the host's users, or only to those that are joined.
+        let pid = |each: &OwnedFd| ns::setns(each, ns::CLONE_NEWPID);
+        let late = joined(NamespaceKind::Pid).filter(|each| pid(each).is_err());
+        if let Some(users) = joined(NamespaceKind::User) {
+            ns::setns(users, ns::CLONE_NEWUSER).during("join the user namespace")?;
         }
+        late.map_or(Ok(()), pid).during("join the Pid namespace")?;
         ns::unshare(self.new & !(ns::CLONE_NEWCGROUP | ns::CLONE_NEWTIME)).during("create namespaces")
     }
 }

@@ -66,21 +66,26 @@ impl Notice {
     /// # Errors
     /// Those of the sockets.
     pub fn forward(&self) -> Result<()> {
-        let Ok(pidfd) = sys::process::open_pidfd(self.pid) else { return self.pass_waiting() };
-        let ready = sys::fs::wait_any(&[Some(self.socket.as_fd()), Some(pidfd.as_fd())]).during("wait for a notice")?;
-        if ready[0] {
-            self.pass_waiting()
-        } else {
-            Ok(())
+        self.socket.set_nonblocking(true).during("receive a notice")?;
+        let pidfd = sys::process::open_pidfd(self.pid).ok();
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some(pidfd) = &pidfd {
+                let both = [Some(self.socket.as_fd()), Some(pidfd.as_fd())];
+                if !sys::fs::wait_any(&both).during("wait for a notice")?[0] {
+                    return Ok(());
+                }
+            }
+            // Without a process, what it has left is all there will be.
+            let Ok(length) = self.socket.recv(&mut buffer) else { return Ok(()) };
+            let text = String::from_utf8_lossy(&buffer[..length]);
+            if let Some(line) = text.lines().find(|line| line.starts_with("READY=")) {
+                return self.pass(line);
+            }
         }
     }
 
-    fn pass_waiting(&self) -> Result<()> {
-        self.socket.set_nonblocking(true).during("receive a notice")?;
-        let mut buffer = [0; 4096];
-        let Ok(length) = self.socket.recv(&mut buffer) else { return Ok(()) };
-        let text = String::from_utf8_lossy(&buffer[..length]);
-        let Some(line) = text.lines().find(|line| line.starts_with("READY=")) else { return self.forward() };
+    fn pass(&self, line: &str) -> Result<()> {
         let client = UnixDatagram::unbound().during("create a socket")?;
         for message in [line.to_string(), format!("MAINPID={}", self.pid)] {
             client

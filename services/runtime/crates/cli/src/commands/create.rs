@@ -1,7 +1,7 @@
 //! `create`: everything up to a process that waits for `start`.
 
 use super::{Command, Outcome};
-use crate::args::{switch, valued, Flag, Grammar, Parsed};
+use crate::args::{switch, usage, valued, Flag, Grammar, Parsed};
 use crate::sealed;
 use crate::session::Session;
 use engine::lifecycle::create::{self, Options};
@@ -37,7 +37,7 @@ fn run(parsed: Parsed, _: VecDeque<String>, session: &Session) -> Outcome {
 
 /// The options that `create` and `run` share.
 pub(super) fn options(parsed: &Parsed, session: &Session) -> Result<Options> {
-    let listening = listening();
+    let listening = listening()?;
     Ok(Options {
         id: parsed.id()?.into(),
         bundle: parsed.path("bundle").unwrap_or_else(|| PathBuf::from(".")),
@@ -48,14 +48,30 @@ pub(super) fn options(parsed: &Parsed, session: &Session) -> Result<Options> {
         pidfd_socket: parsed.path("pidfd-socket"),
         no_pivot: parsed.on("no-pivot")?,
         new_keyring: !parsed.on("no-new-keyring")?,
-        preserved: parsed.number("preserve-fds")?.unwrap_or(0) + listening,
+        preserved: preserved(parsed, listening)?,
         listening,
         driver: session.driver,
         rootless: session.rootless,
     })
 }
 
+/// More than any process can have open (the kernel's own limit, fs.nr_open, is 1048576 by default).
+const TOO_MANY: u32 = 1 << 24;
+
 /// How many sockets a service manager passed; they go on to the container.
-pub(super) fn listening() -> u32 {
-    std::env::var("LISTEN_FDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+pub(super) fn listening() -> Result<u32> {
+    let count = std::env::var("LISTEN_FDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    if count < TOO_MANY {
+        Ok(count)
+    } else {
+        Err(usage(format!("LISTEN_FDS: nobody has {count} descriptors")))
+    }
+}
+
+/// How many descriptors behind the standard streams go on to the process.
+pub(super) fn preserved(parsed: &Parsed, listening: u32) -> Result<u32> {
+    match parsed.number("preserve-fds")?.unwrap_or(0) {
+        count if count < TOO_MANY => Ok(count + listening),
+        count => Err(parsed.error(format!("--preserve-fds: nobody has {count} descriptors"))),
+    }
 }

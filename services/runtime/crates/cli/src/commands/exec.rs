@@ -1,6 +1,6 @@
 //! `exec`: another process in a running container.
 
-use super::create::{listening, CONSOLE, PIDFD, PID_FILE, PRESERVE};
+use super::create::{listening, preserved, CONSOLE, PIDFD, PID_FILE, PRESERVE};
 use super::{Command, Outcome};
 use crate::args::{switch, usage, valued, Grammar, Parsed};
 use crate::session::Session;
@@ -41,13 +41,14 @@ static GRAMMAR: Grammar = Grammar {
 
 fn run(parsed: Parsed, words: VecDeque<String>, session: &Session) -> Outcome {
     let id = parsed.id()?.to_string();
+    let listening = listening()?;
+    let preserved = preserved(&parsed, listening)?;
     sealed::ensure()?;
     let process = match parsed.path("process") {
         Some(path) => engine::load_process(&path)?,
         None => process_from(&parsed, words, session, &id)?,
     };
     let detach = parsed.on("detach")?;
-    let listening = listening();
     let mut options = Options {
         id,
         process,
@@ -55,7 +56,7 @@ fn run(parsed: Parsed, words: VecDeque<String>, session: &Session) -> Outcome {
         console_socket: parsed.path("console-socket"),
         terminal: None,
         pidfd_socket: parsed.path("pidfd-socket"),
-        preserved: parsed.number("preserve-fds")?.unwrap_or(0) + listening,
+        preserved,
         listening,
         cgroups: parsed.values("cgroup").map(String::from).collect(),
         ignore_paused: parsed.on("ignore-paused")?,
@@ -79,12 +80,9 @@ fn run(parsed: Parsed, words: VecDeque<String>, session: &Session) -> Outcome {
 
 /// A user or group as a plain decimal number: names are the caller's to look up, and signs, blanks and -1, which means "leave
 /// it" to the kernel, are refused (CVE-2026-30892).
-fn id_number(text: &str, whole: &str) -> Result<u32> {
+fn id_number(text: &str) -> Option<u32> {
     let plain = !text.is_empty() && text.bytes().all(|each| each.is_ascii_digit());
-    match text.parse() {
-        Ok(number) if plain && number != u32::MAX => Ok(number),
-        _ => Err(usage(format!("--user: {whole:?} is not a number, or two with a colon between"))),
-    }
+    text.parse().ok().filter(|number| plain && *number != u32::MAX)
 }
 
 /// The container's own process document, changed by the flags.
@@ -114,13 +112,15 @@ fn process_from(parsed: &Parsed, words: VecDeque<String>, session: &Session, id:
     }
     if let Some(user) = parsed.value("user") {
         let (uid, gid) = user.split_once(':').map_or((user, None), |(uid, gid)| (uid, Some(gid)));
-        process.user.uid = id_number(uid, user)?;
+        let bad = || usage(format!("--user: {user:?} is not a number, or two with a colon between"));
+        process.user.uid = id_number(uid).ok_or_else(bad)?;
         if let Some(gid) = gid {
-            process.user.gid = id_number(gid, user)?;
+            process.user.gid = id_number(gid).ok_or_else(bad)?;
         }
     }
     for text in parsed.values("additional-gids") {
-        let gid = text.parse().map_err(|_| parsed.error(format!("--additional-gids: {text:?} is not a group id")))?;
+        let gid =
+            id_number(text).ok_or_else(|| parsed.error(format!("--additional-gids: {text:?} is not a group id")))?;
         process.user.additional_gids.push(gid);
     }
     add_capabilities(parsed, &mut process);

@@ -109,6 +109,11 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     let outside = entrance.is_none();
     // runc's words for its steps: whoever reads debug logs looks for them.
     debug("nsexec container setup");
+    // Before there is a child: a process of another container that sees it, and has power over its user namespace, would find the
+    // host behind /proc/PID/root (CVE-2016-9962). The maps of an ordinary user's namespace could not be written any more.
+    if sys::process::effective_uid() == 0 || plan.in_foreign_user_namespace() {
+        sys::identity::set_dumpable(false).during("protect the process")?;
+    }
     let home = plan.enter()?;
     let side = clone3(plan.clone_flags(), entrance.as_ref().and_then(cgroups::Entrance::directory));
     let pid = match side.during("clone the container's process")? {

@@ -11,6 +11,7 @@ use crate::{state, Store};
 use seccomp::Program;
 use spec::{Process, Status};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -56,7 +57,9 @@ pub fn exec(store: &Store, options: &Options) -> Result<(i32, OwnedFd)> {
         Ok(bytes) => Some(
             Program::from_bytes(&bytes).ok_or_else(|| Error::internal("the container's seccomp filter is damaged"))?,
         ),
-        Err(_) => None,
+        // A container without a profile. Any other failure must not become a process without a filter.
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error).during("read the container's seccomp filter"),
     };
     let console = parent::console(&options.process, options.console_socket.as_deref(), options.terminal.as_ref())?;
     let pidfd_socket = parent::pidfd_socket(options.pidfd_socket.as_deref())?;

@@ -145,7 +145,7 @@ impl Restorer<'_> {
     ) -> Result<()> {
         match notice.script {
             "setup-namespaces" => {
-                made.pid = Some(notice.pid);
+                made.pid = Some(process_of(&notice)?);
                 let hooks = self.spec.hooks.clone().unwrap_or_default();
                 let container = Container { directory: directory.into(), record: record.clone() };
                 let mut state = container.state_as(Status::Creating);
@@ -160,7 +160,7 @@ impl Restorer<'_> {
                 _ => Ok(()),
             },
             "post-restore" => {
-                made.pid = Some(notice.pid);
+                made.pid = Some(process_of(&notice)?);
                 record.pid = notice.pid;
                 record.start_time = state::process_start(notice.pid).unwrap_or_default();
                 record.created = state::timestamp();
@@ -172,6 +172,15 @@ impl Restorer<'_> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The process that a notice is about. Zero and negative numbers would mean groups of processes to whoever kills it.
+fn process_of(notice: &Notice<'_>) -> Result<i32> {
+    if notice.pid > 0 {
+        Ok(notice.pid)
+    } else {
+        Err(Error::internal(format!("criu has named no process: {} of pid {}", notice.script, notice.pid)))
     }
 }
 

@@ -50,7 +50,11 @@ impl Parent {
         let length = sys::socket::receive(&self.0, &mut buffer).during("receive from the container's process")?;
         Ok(match buffer[..length].split_first() {
             None => Report::Gone,
-            Some((b'P', number)) => Report::Born(number.try_into().map_or(0, i32::from_le_bytes)),
+            Some((b'P', number)) => match number.try_into().map_or(0, i32::from_le_bytes) {
+                pid if pid > 0 => Report::Born(pid),
+                // To kill it would be to kill many.
+                pid => Report::Failed(Error::internal(format!("{pid} is not a process"))),
+            },
             Some((b'S', number)) => Report::Listening(number.try_into().map_or(-1, i32::from_le_bytes)),
             Some((b'M', _)) => Report::Mounted,
             Some((b'R', _)) => Report::Ready,
