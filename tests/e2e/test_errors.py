@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from typing import Any
 
@@ -145,3 +146,35 @@ def test_no_type_is_too_odd(
     stack.request("DELETE", "/networks/odd")
     for volume in stack.docker("volume", "ls", "-q").split():
         stack.docker("volume", "rm", volume)
+
+
+def test_halves_of_surrogate_pairs_hide_nothing(stack: Stack) -> None:
+    """JSON may have them, UTF-8 may not: they are replaced, as Go does, and lists go on being shown."""
+    odd = rb'{"Image": "busybox", "Name": "odd", "Labels": {"half": "\ud800"}, "Cmd": ["sleep", "\udfff9"]}'
+    assert stack.request("POST", "/containers/create?name=odd", odd)[0] == 201
+    assert stack.request("POST", "/networks/create", odd)[0] == 201
+    try:
+        shown = stack.request("GET", "/containers/odd/json")[1]["Config"]
+        assert (shown["Labels"]["half"], shown["Cmd"][1]) == ("\ufffd", "\ufffd9")
+        (listed,) = stack.request("GET", "/containers/json?all=1")[1]
+        assert listed["Labels"]["half"] == "\ufffd"
+        networks = stack.request("GET", "/networks")[1]
+        assert {"half": "\ufffd"} in [each["Labels"] for each in networks]
+        events = stack.request("GET", "/events?since=1&until=1")
+        assert events[0] == 200
+    finally:
+        stack.remove_all()
+        stack.request("DELETE", "/networks/odd")
+
+
+@pytest.mark.parametrize("body", [b'{"a":' + b"[" * 100_000, b'{"a": NaN}', b'{"a": 1e999}'])
+def test_what_only_python_takes_for_json_is_refused(stack: Stack, body: bytes) -> None:
+    status, answer = stack.request("POST", "/containers/create", body)
+    assert (status, answer["message"][:12]) == (400, "invalid JSON")
+
+
+@pytest.mark.parametrize("document", [b"[]", b"1", b'{"username": 1}', b"\xff"])
+def test_odd_credentials_are_refused(stack: Stack, document: bytes) -> None:
+    headers = {"X-Registry-Auth": base64.urlsafe_b64encode(document).decode()}
+    status, answer = stack.request("POST", "/images/create?fromImage=nope", None, headers)
+    assert (status, answer["message"]) == (400, "invalid X-Registry-Auth header")

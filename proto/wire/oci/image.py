@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from wire import digest as digests
+from wire import jsontext
 from wire.errors import InvalidArgument
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -43,8 +44,8 @@ def load_document(data: bytes, what: str) -> dict[str, Any]:
     if len(data) > MAX_DOCUMENT:
         raise InvalidArgument(f"{what} of {len(data)} bytes exceeds the limit of {MAX_DOCUMENT}")
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        value = jsontext.loads(data)
+    except ValueError as error:
         raise InvalidArgument(f"{what} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidArgument(f"{what} is not a JSON object")

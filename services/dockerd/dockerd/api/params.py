@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any, cast
 
 from fastapi import Request
 
 from dockerd.filters import Filters, InvalidFilter
 from dockerd.moments import moment
+from wire import jsontext
 from wire.errors import InvalidArgument
 
 
@@ -64,7 +64,7 @@ def filters(request: Request) -> Filters:
     if not value:
         return Filters()
     try:
-        document = json.loads(value)
+        document = jsontext.loads(value)
         found = {
             key: list(values) if isinstance(values, list) else [v for v, on in values.items() if on]
             for key, values in document.items()
@@ -82,11 +82,13 @@ def registry_auth(request: Request) -> dict[str, str] | None:
     if not header:
         return None
     try:
-        document: dict[str, str] = json.loads(
-            base64.urlsafe_b64decode(header + "=" * (-len(header) % 4))
-        )
+        document = jsontext.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
     except ValueError:
         raise InvalidArgument("invalid X-Registry-Auth header") from None
+    if not isinstance(document, dict) or not all(
+        isinstance(each, str | None) for each in document.values()
+    ):
+        raise InvalidArgument("invalid X-Registry-Auth header")
     return document if document.get("username") or document.get("identitytoken") else None
 
 
@@ -101,7 +103,7 @@ async def body(request: Request, *, required: bool = True) -> dict[str, Any]:
     if kind.partition(";")[0].strip() != "application/json":
         raise InvalidArgument(f"Content-Type specified ({kind}) must be 'application/json'")
     try:
-        document = json.loads(data)
+        document = jsontext.loads(data)
     except ValueError as error:
         raise InvalidArgument(f"invalid JSON: {error}") from None
     if not isinstance(document, dict):

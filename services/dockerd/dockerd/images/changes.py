@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Sequence
 from typing import Any, Final
 
+from wire import jsontext
 from wire.errors import InvalidArgument
 
 _ALLOWED: Final = frozenset(
@@ -64,7 +64,7 @@ def _apply(config: dict[str, Any], instruction: str, rest: str) -> None:
 def _words(rest: str) -> list[str] | None:
     """The JSON form of an instruction, if it is one."""
     try:
-        found = json.loads(rest)
+        found = jsontext.loads(rest)
     except ValueError:
         return None
     if isinstance(found, list) and all(isinstance(each, str) for each in found):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from dockerd.images.reference import parse
 from dockerd.images.repositories import Auth, Repositories
+from wire import jsontext
 from wire.errors import InvalidArgument
 from wire.oci.image import INDEX_TYPES, Manifest, load_document
 from wire.registry.registry import Registry
@@ -49,10 +49,10 @@ def _platforms(registry: Registry, media_type: str, body: bytes) -> Iterator[dic
     config = Manifest.from_bytes(body, media_type).config
     data = b"".join(registry.blob(config.digest))
     try:
-        document = json.loads(data)
+        document = jsontext.loads(data)
         if document.get("os") or document.get("architecture"):
             yield _platform(document)
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         raise InvalidArgument(f"the config {config.digest} is no JSON object") from None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import Any, Final
 
 from dockerd.containerd_client.client import Containerd
 from dockerd.images.platforms import HOST, Platform, is_attestation
+from wire import jsontext
 from wire.errors import InvalidArgument, NotFound
 from wire.gen.containerd.services.content.v1 import content_pb2
 from wire.gen.containerd.types import descriptor_pb2
@@ -77,7 +77,7 @@ class Documents:
             content_pb2.ReadContentResponse,
         ):
             data += part.data
-        document: dict[str, Any] = json.loads(data)
+        document: dict[str, Any] = jsontext.loads(data)
         if len(self._known) > _REMEMBERED:
             self._known.clear()
         self._known[digest] = document

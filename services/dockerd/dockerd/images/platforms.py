@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from wire import jsontext
 from wire.errors import InvalidArgument
 
 _PART: Final = re.compile(r"[A-Za-z0-9_.-]+")
@@ -90,9 +90,9 @@ def of(config: Mapping[str, Any]) -> Platform:
 def from_json(text: str) -> Platform:
     """The JSON object that newer parameters have; raises InvalidArgument."""
     try:
-        found = json.loads(text)
+        found = jsontext.loads(text)
         system, architecture = found["os"], found["architecture"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise InvalidArgument(f"failed to parse platform: {text}") from None
     variant = found.get("variant") or ""
     if not all(isinstance(each, str) and each for each in (system, architecture)):

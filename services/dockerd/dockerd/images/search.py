@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import urllib.parse
 from dataclasses import replace
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from dockerd.filters import Filters
 from dockerd.images.repositories import AGENT, Auth, Repositories, credentials
+from wire import jsontext
 from wire.errors import InvalidArgument, Unknown
 from wire.registry.endpoint import Endpoint
 from wire.registry.hosts import Host
@@ -89,8 +89,8 @@ def _ask(host: Host, name: str, limit: int, auth: Auth | None) -> list[Any]:
     if response.status != HTTPStatus.OK:
         raise Unknown(f"Unexpected status code {response.status}")
     try:
-        results = json.loads(data)["results"] or []
-    except (ValueError, KeyError, TypeError, RecursionError):
+        results = jsontext.loads(data)["results"] or []
+    except (ValueError, KeyError, TypeError):
         raise Unknown("error decoding registry search results") from None
     return list(results) if isinstance(results, list) else []
 

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from dockerd.plugins.address import Address, TLSFiles
+from wire import jsontext
 from wire.errors import Internal, Unavailable
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _exchange(address: Address, method: str, body: bytes) -> dict[str, Any]:
 def _understood(address: Address, method: str, status: int, content: bytes) -> dict[str, Any]:
     document: Any = None
     with contextlib.suppress(ValueError):
-        document = json.loads(content or b"{}")
+        document = jsontext.loads(content or b"{}")
     words = document.get("Err") if isinstance(document, dict) else None
     if status != 200:
         text = words or content.decode(errors="replace").strip()

@@ -1,0 +1,48 @@
+"""JSON as Go reads it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from wire import jsontext
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'{"a": ["\ud800", "x\udfffy"], "\uD800": 1}', {"a": ["\ufffd", "x\ufffdy"], "\ufffd": 1}),
+        (r'"\ud83d\ude00"', "\U0001f600"),
+        (r'"\\ud800"', "\\ud800"),
+        ('{"a": [1, -2.5, true, null, "é"]}', {"a": [1, -2.5, True, None, "é"]}),
+    ],
+)
+def test_what_is_read_can_be_written(text: str, value: object) -> None:
+    for form in (text, text.encode(), bytearray(text.encode())):
+        found = jsontext.loads(form)
+        assert found == value
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    ["", "{", "NaN", "[Infinity]", "-Infinity", "1e999", "[-1e400]", b'"\xff"', "[" * 100_000],
+    ids=str,
+)
+def test_the_rest_is_refused(data: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        jsontext.loads(data)
+
+
+def test_halves_below_any_depth_are_found_or_refused() -> None:
+    for depth in (10, 400, 900, 990):
+        text = "[" * depth + r'"\ud800"' + "]" * depth
+        try:
+            found = jsontext.loads(text)
+        except ValueError:
+            assert depth > 400
+            continue
+        for _ in range(depth):
+            (found,) = found
+        assert found == "\ufffd"
