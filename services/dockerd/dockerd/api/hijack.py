@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from dockerd.api.cork import Cork
 from dockerd.api.tls import SecureTransport, identity
 
 EXTENSION: Final = "dockyard.hijack"
@@ -123,6 +124,8 @@ class HijackProtocol(HttpToolsProtocol):
         """The head is whole: what else looks like a header is a trailer."""
         self._in_body = True
         super().on_headers_complete()
+        # Its task has not begun yet.
+        self.cycle.transport = Cork(self.transport, self.loop)  # type: ignore[assignment]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header. A trailer, which nobody has looked at before, is none."""

@@ -7,10 +7,11 @@ import json
 from typing import Any
 
 from fastapi import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from dockerd.api import params
 from dockerd.api.deps import Archive, Diff
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 
 router = Router()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.responses import JSONResponse
-
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 
 router = Router()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dockerd.api import container_versions, params, versions
 from dockerd.api.deps import (
@@ -17,6 +17,7 @@ from dockerd.api.deps import (
     Rename,
     Update,
 )
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 from dockerd.containers import links
 from dockerd.containers.errors import RemovalOfRunning

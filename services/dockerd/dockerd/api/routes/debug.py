@@ -8,9 +8,10 @@ import sys
 import threading
 
 from fastapi import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 
 from dockerd.api.errors import message
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 from wire.stacks import described
 

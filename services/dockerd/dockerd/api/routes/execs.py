@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fastapi import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dockerd.api import params, streams, versions
 from dockerd.api.deps import Execs
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 from dockerd.containers import fields, handover
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastapi import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from dockerd.api import jsonstream, params, versions
 from dockerd.api.deps import (
@@ -20,6 +20,7 @@ from dockerd.api.deps import (
     Save,
     Tag,
 )
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 from dockerd.images import platforms
 from dockerd.images.load import Loader

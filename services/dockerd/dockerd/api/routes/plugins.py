@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dockerd.api.errors import message
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 
 router = Router()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fastapi import Request
-from starlette.responses import JSONResponse
 
 from dockerd.api import params, versions
 from dockerd.api.deps import System, Usage
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 
 router = Router()

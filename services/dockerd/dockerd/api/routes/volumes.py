@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from dockerd.api import params
 from dockerd.api.deps import Volumes
+from dockerd.api.responses import JSONResponse
 from dockerd.api.routing import Router
 
 router = Router()
