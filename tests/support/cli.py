@@ -5,11 +5,15 @@ In a shape every run of blanks stands for any run of blanks, and words in angle 
     <id> <short>  64 or 12 hexadecimal digits    <n>  a number         <size>  such as 1.98MB
     <time>        RFC 3339                       <ago> such as "2 seconds ago" or "2 seconds"
     <ip> <port>   an IPv4 address, a port        <name> one word       <*>  anything, over several lines, too
+
+In a line $DISK is some block device of this machine.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -66,6 +70,12 @@ def row(
     return Row(line, out, err, code, given, since, original)
 
 
+@functools.cache
+def _disk() -> str:
+    """A whole disk: the kernel limits no others."""
+    return f"/dev/{min(os.listdir('/sys/block'), key=lambda name: (name.startswith('loop'), name))}"
+
+
 def named(rows: list[Row]) -> dict[str, Any]:
     """What parametrizes a test with the rows, each under its line."""
     return {"argnames": "each", "argvalues": rows, "ids": [each.line[:90] for each in rows]}
@@ -99,7 +109,7 @@ class Bench:
         return subprocess.run(
             ["sh", "-c", line],
             cwd=self.folder,
-            env=self.engine.environment,
+            env={**self.engine.environment, "DISK": _disk()},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

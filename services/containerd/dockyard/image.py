@@ -10,7 +10,8 @@ from typing import Any, Final
 from wire.digest import of as digest_of
 
 NAME: Final = "hello:latest"
-_EPOCH: Final = "1970-01-01T00:00:00Z"
+# Fixed, so that the image has the same id wherever it is made.
+_CREATED: Final = "2025-12-01T00:00:00Z"
 
 
 def hello_archive(binary: bytes) -> bytes:
@@ -20,8 +21,8 @@ def hello_archive(binary: bytes) -> bytes:
         {
             "architecture": "amd64",
             "config": {"Cmd": ["/hello"], "Env": ["PATH=/"], "WorkingDir": "/"},
-            "created": _EPOCH,
-            "history": [{"created": _EPOCH, "created_by": "dockyard", "comment": "built in"}],
+            "created": _CREATED,
+            "history": [{"created": _CREATED, "created_by": "dockyard", "comment": "built in"}],
             "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]},
         }

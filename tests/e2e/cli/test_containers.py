@@ -18,6 +18,8 @@ _ROWS = [
     row("docker start fresh nope", "fresh", _NONE + "\nError: failed to start containers: nope", 1, given=_FRESH, since=28),
     row("docker start -a box nope", "", "<*>cannot start and attach multiple containers at once", 1),
     row("docker start box", "box"),
+    row("docker start --detach-keys ctrl-x,x -a fresh", "one", "two", 7, given=_FRESH),
+    row("docker start --checkpoint c1 --checkpoint-dir /x fresh", "", "<*>\"--checkpoint\" is only supported on a Docker daemon with experimental features enabled<*>", 1, given=_FRESH),
     # stop
     row("docker stop -t 0 up", "up", given=_UP),
     row("docker container stop -s KILL -t 5 up; docker inspect -f '{{.State.ExitCode}}' up", "up 137", given=_UP, since=28, original="--signal needs API 1.42"),
@@ -58,6 +60,8 @@ _ROWS = [
         " --cpuset-mems 0 up; docker inspect -f '{{with .HostConfig}}{{.Memory}} {{.MemorySwap}} {{.MemoryReservation}} {{.CpuShares}} {{.PidsLimit}} {{.RestartPolicy.MaximumRetryCount}}"
         " {{.CpusetCpus}}{{end}}' up", "up 33554432 67108864 16777216 512 77 3 0", given=_UP),
     row("docker container update --cpu-period 50000 --cpu-quota 25000 up", "up", given=_UP),
+    row("docker update --blkio-weight 100 up; docker inspect -f '{{.HostConfig.BlkioWeight}}' up", "up 100", given=_UP, original="drops the weight where the kernel has none"),
+    row("docker update --cpu-rt-period 1000 --cpu-rt-runtime 2000 up", "", _ERROR + "<*>", 1, given=_UP),
     row("docker update --memory 32m box", "", _ERROR + "Cannot update container <id>: Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time", 1),
     row("docker update --restart bogus box", "", _ERROR + "invalid restart policy<*>'bogus'<*>", 1),
     row("docker update nope --cpus 1", "", _NONE, 1),
@@ -66,6 +70,7 @@ _ROWS = [
     row("docker rm up", "", _ERROR + "<*>annot remove <*>container<*>top the container before<*>", 1, given=_UP),
     row("docker rm -f up && docker ps -aq --filter name=up", "up", given=_UP),
     row("docker container rm -fv up && docker volume ls -q", "up", given="docker run -d --name up -v /data busybox sleep 99"),
+    row("docker container remove up nope", "up", _NONE, 1, given="docker create --name up busybox"),
     row("docker rm nope", "", _NONE, 1),
     row("docker rm -f nope", "", _NONE, 0, since=28),
     row("docker rm -l box", "", _ERROR + "<*>", 1),

@@ -6,6 +6,11 @@ import pytest
 from tests.support.cli import Bench, Row, named, row
 
 _ERROR = "Error response from daemon: "
+_OTHER = (
+    _ERROR
+    + "image with reference busybox was found but its platform (linux/amd64) does not match the specified platform (linux/arm64)"
+)
+_PLATFORM = _ERROR + "platform: choosing a platform is not supported here"
 _MADE = "docker commit -m msg -a me -c 'ENV A=b' ended img:1"
 _STORE = "graph driver store: another id, no digest without a registry"
 _ROWS = [
@@ -37,6 +42,10 @@ _ROWS = [
     row("docker image history --no-trunc --format '{{.ID}}|{{.CreatedBy}}|{{.Comment}}' img:1", "sha256:<id>|sh -c echo one; echo two >&2; exit 7|msg <missing>|layer 0|", given=_MADE, original="knows the id of the layer below"),
     row("docker history -q --human=false busybox", "<short>"),
     row("docker history --format json busybox", '{"Comment":"","CreatedAt":"<*>","CreatedBy":"layer 0","CreatedSince":"<*>","ID":"<short>","Size":"<size>"}', since=28),
+    row("docker history --platform linux/amd64 -q busybox", "<short>", since=28, original="came with API 1.48"),
+    row("docker history --platform linux/arm64 busybox", "", _OTHER, 1, since=28, original="came with API 1.48"),
+    row("docker image inspect --platform linux/amd64 -f '{{.Architecture}}' busybox", "amd64", since=28, original="came with API 1.49"),
+    row("docker image inspect --platform linux/arm64 busybox", "[]", _OTHER, 1, since=28, original="came with API 1.49"),
     row("docker history nope", "", _ERROR + "No such image: nope:latest", 1),
     # commit
     row("docker commit ended", "sha256:<id>"),
@@ -56,12 +65,16 @@ _ROWS = [
     row("docker save img:1 | gzip | docker load", "Loaded image: img:1", given=_MADE),
     row("docker save nope", "", _ERROR + "<*>o such image: nope<*>", 1),
     row("docker save -o /no/such/file busybox", "", "<*>/no/such<*>", 1),
+    row("docker save --platform linux/amd64 busybox", "", _PLATFORM, 1, since=28, original="came with API 1.48"),
+    row("docker load --platform linux/amd64 -i junk", "", _PLATFORM, 1, given="echo junk > junk", since=28, original="came with API 1.48"),
+    row("docker rmi --platform linux/amd64 busybox", "", _PLATFORM.replace("platform:", "platforms:"), 1, since=28, original="came with API 1.50"),
     row("docker load -i /no/such", "", "<*>no such file or directory", 1),
     row("docker load < junk", "", "<*>", 1, given="echo junk > junk"),
     # rm, prune
     row("docker rmi img:1", "Untagged: img:1\nDeleted: sha256:<id><*>", given=_MADE),
     row("docker image rm other:2", "Untagged: other:2", given="docker tag busybox other:2"),
     row("docker image remove -f img:1", "Untagged: img:1", given=_MADE + "; docker create img:1 >/dev/null", original="deletes what a stopped container uses"),
+    row("docker rmi --no-prune img:1", "Untagged: img:1\nDeleted: sha256:<id><*>", given=_MADE),
     row("docker rmi nope", "", "<*>o such image: nope:latest", 1, since=28),
     row("docker rmi -f nope", "", "<*>o such image: nope:latest", since=28),
     row("docker rmi busybox", "", _ERROR + "conflict: unable to <*>remove repository reference \"busybox\" (must force) - container <short> is using its referenced image <short>", 1, original="some other sentence"),

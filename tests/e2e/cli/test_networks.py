@@ -20,6 +20,15 @@ _ROWS = [
     row("docker network create --subnet bogus n2", "", _ERROR + "<*>nvalid subnet bogus<*>", 1),
     row("docker network create --subnet 10.123.8.0/24 --gateway 10.99.0.1 n2", "", "<*>", 1),
     row("docker network create --subnet 10.123.8.0/25 n2", "", _ERROR + "<*>ool overlaps with other one on this address space", 1, given="docker network create --subnet 10.123.8.0/24 n1"),
+    row("docker network create --config-only --subnet 10.123.8.0/24 n1 >/dev/null; docker network create --config-from n1 n2 >/dev/null; docker network inspect -f '{{(index .IPAM.Config 0).Subnet}}"
+        " {{.ConfigFrom.Network}} {{.ConfigOnly}}' n2; docker network rm n1; docker network rm n2 n1", "10.123.8.0/24 n1 false n2 n1",
+        _ERROR + "<*>configuration network \"n1\" is in use<*>", original="tells of the link as an endpoint"),
+    row("docker network create --ingress n1", "", _ERROR + "<*>", 1),
+    row("docker network create --ipam-driver default --ipam-opt a=b n1 >/dev/null; docker network inspect -f '{{.IPAM.Driver}} {{.IPAM.Options}}' n1", "default map[a:b]"),
+    row("docker network create --ipam-driver nope n1", "", _ERROR + "<*>plugin<*>not found", 1),
+    row("docker network create --scope local n1", "<id>"),
+    row("docker network create --scope swarm n1", "", _ERROR + "<*>", 1),
+    row("docker network create --ipv6 --subnet fd00:7b::/64 n1 >/dev/null; docker network inspect -f '{{.EnableIPv6}}' n1", "true", original="the address pool of this machine"),
     row("docker network create", "", "<*>requires 1 argument<*>", 1, since=28),
     row("docker network ls", "NETWORK ID NAME DRIVER SCOPE\n<short> bridge bridge local\n<short> host host local\n<short> none null local"),
     row("docker network list -q --no-trunc --filter type=custom", "<id>", given=_N1),
@@ -41,6 +50,10 @@ _ROWS = [
         "10.123.8.9", given="docker network create --subnet 10.123.8.0/24 n1"),
     row("docker network connect n1 box; docker network connect n1 box; docker network rm n1; docker network disconnect -f n1 box; docker network rm n1", "n1",
         _ERROR + "endpoint with name box already exists in network n1\n" + _ERROR + "error while removing network: network n1 <*>has active endpoints<*>", given=_N1),
+    row("docker network connect --ip6 fd00:7b::9 --link-local-ip 169.254.9.9 n1 up && docker exec up ip -o addr show eth1 | grep -oE '(fd00:7b::9|169.254.9.9)/[0-9]+'",
+        "169.254.9.9/16 fd00:7b::9/64", given="docker network create --ipv6 --subnet fd00:7b::/64 n1; docker run -d --name up busybox sleep 99", original="the address pool of this machine"),
+    row("docker network connect --driver-opt com.docker.network.endpoint.ifname=named0 --gw-priority 5 n1 up && docker exec up ls /sys/class/net; docker exec up ip route | grep -c default.*named0",
+        "eth0 lo named0 1", given="docker network create n1; docker run -d --name up busybox sleep 99", since=28, original="came with API 1.48"),
     row("docker network connect n1 nope", "", _ERROR + "No such container: nope", 1, given=_N1),
     row("docker network connect nope box", "", _ERROR + "network nope not found", 1),
     row("docker network disconnect n1 box", "", _ERROR + "container <id> is not connected to network n1", 1, given=_N1),
@@ -64,6 +77,14 @@ _VOLUMES = [
     row("docker volume create a/b", "", _ERROR + "create a/b: \"a/b\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed."
         " If you intended to pass a host directory, use absolute path", 1),
     row("docker volume create x", "", _ERROR + "create x: volume name is too short, names should be at least two alphanumeric characters", 1),
+    *(
+        row(f"docker volume create {options} v1", "", _ERROR + "This node is not a swarm manager.<*>", 1, since=28, original="came with API 1.42")
+        for options in (
+            "--availability pause", "--type block", "--scope multi", "--sharing all", "--group g", "--limit-bytes 2m --required-bytes 1m --type mount",
+        )
+    ),
+    row("docker volume create --secret a=b --topology-required a=b --topology-preferred c=d v1", "v1", since=28, original="came with API 1.42"),
+    row("docker volume ls --cluster", "VOLUME NAME GROUP DRIVER AVAILABILITY STATUS", since=28, original="came with API 1.42"),
     row("docker volume create -d nope v1", "", _ERROR + "<*>error looking up volume plugin nope: plugin \"nope\" not found", 1),
     row("docker volume create -o bogus=1 v1", "", _ERROR + "<*>invalid option: \"bogus\"<*>", 1),
     row("docker volume ls", "DRIVER VOLUME NAME\nlocal v1", given=_V1),
