@@ -16,11 +16,19 @@ _HALF: Final = re.compile("[\ud800-\udfff]")
 _REPLACEMENT: Final = "\ufffd"
 
 
-def loads(data: bytes | bytearray | str) -> Any:
-    """The value; raises ValueError for what is no JSON, too deep, or has a number too large for a float."""
+def loads(data: bytes | bytearray | str, *, unique: bool = False) -> Any:
+    """The value; raises ValueError for what is no JSON, too deep, or has a number too large for a float.
+
+    With ``unique`` an object that has a name twice is refused: decoders differ in which of the two they take.
+    """
     text = data if isinstance(data, str) else data.decode()
     try:
-        found = json.loads(text, parse_constant=_refuse, parse_float=_number)
+        found = json.loads(
+            text,
+            parse_constant=_refuse,
+            parse_float=_number,
+            object_pairs_hook=_unique if unique else None,
+        )
         return mended(found) if _ESCAPED_HALF.search(text.encode()) else found
     except RecursionError:
         raise ValueError("exceeded max depth") from None
@@ -34,6 +42,17 @@ def mended(value: Any) -> Any:
         return [mended(each) for each in value]
     if isinstance(value, dict):
         return {mended(key): mended(each) for key, each in value.items()}
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"duplicate field {name!r}")
+            seen.add(name)
     return value
 
 

@@ -322,12 +322,13 @@ def test_cve_2022_1708_cve_2022_31030_output_that_nobody_reads_is_not_kept(stack
 
 def _blocked(stack: Stack) -> None:
     """Wait until the writer waits for its reader."""
-    host = {
-        line.split()[1]
-        for line in stack.docker("top", "box", "-eo", "user,pid,args").splitlines()
-        if "cat /dev/zero" in line
-    }
-    (pid,) = host
+
+    def found() -> list[str]:
+        lines = stack.docker("top", "box", "-eo", "user,pid,args").splitlines()
+        return [line.split()[1] for line in lines if line.endswith("cat /dev/zero")]
+
+    # The stream begins before the shell has become what writes.
+    (pid,) = wait_until(found)
 
     def counters() -> str:
         return Path(f"/proc/{pid}/io").read_text().splitlines()[1]

@@ -14,6 +14,7 @@ from typing import Any, Final
 from wire import digest as digests
 from wire import jsontext
 from wire.errors import InvalidArgument
+from wire.oci.types import check_config
 
 OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -37,6 +38,7 @@ LAYER_TYPES: Final = frozenset(
 
 # A manifest or config larger than this is refused before it is parsed (containerd's limit for manifests is 8 MiB).
 MAX_DOCUMENT: Final = 8 << 20
+_LARGEST: Final = 1 << 63
 
 
 def load_document(data: bytes, what: str) -> dict[str, Any]:
@@ -52,6 +54,24 @@ def load_document(data: bytes, what: str) -> dict[str, Any]:
     return value
 
 
+def _annotations(value: Mapping[str, Any]) -> dict[str, str]:
+    found = value.get("annotations") or {}
+    if not isinstance(found, Mapping):
+        raise InvalidArgument("annotations are not a JSON object")
+    return {str(key): str(each) for key, each in found.items()}
+
+
+def _declared(value: Mapping[str, Any]) -> str:
+    return str(value.get("mediaType") or "")
+
+
+def _listed(value: Mapping[str, Any], name: str) -> Sequence[Any]:
+    found = value.get(name) or ()
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        raise InvalidArgument(f"{name} is not a list")
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
     """os/architecture/variant of an image."""
@@ -62,8 +82,13 @@ class Platform:
     os_version: str = ""
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Platform:
-        """From a descriptor's ``platform`` or an image config."""
+    def from_json(cls, value: Any) -> Platform:
+        """From a descriptor's ``platform`` or an image config; raises InvalidArgument."""
+        if not isinstance(value, Mapping):
+            raise InvalidArgument("platform is not a JSON object")
+        for name in ("os", "architecture", "variant", "os.version"):
+            if not isinstance(value.get(name) or "", str):
+                raise InvalidArgument(f"platform has an invalid {name}: {value[name]!r}")
         return cls(
             os=str(value.get("os") or ""),
             architecture=str(value.get("architecture") or ""),
@@ -99,7 +124,7 @@ class Descriptor:
         if not isinstance(value, Mapping):
             raise InvalidArgument("descriptor is not a JSON object")
         size = value.get("size")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _LARGEST:
             raise InvalidArgument(f"descriptor has an invalid size: {size!r}")
         text = str(value.get("digest") or "")
         digests.parse(text)
@@ -108,9 +133,9 @@ class Descriptor:
             media_type=str(value.get("mediaType") or ""),
             digest=text,
             size=size,
-            annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},
-            platform=Platform.from_json(platform) if isinstance(platform, Mapping) else None,
-            urls=tuple(str(url) for url in value.get("urls") or ()),
+            annotations=_annotations(value),
+            platform=None if platform is None else Platform.from_json(platform),
+            urls=tuple(str(url) for url in _listed(value, "urls")),
             artifact_type=str(value.get("artifactType") or ""),
         )
 
@@ -144,9 +169,15 @@ class Manifest:
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str = "") -> Manifest:
         """Parse; raises InvalidArgument. A document that is an index as well is refused (media type confusion)."""
-        value = load_document(data, "manifest")
-        if "manifests" in value:
-            raise InvalidArgument('manifest has a "manifests" field: ambiguous document')
+        return cls.from_json(load_document(data, "manifest"), media_type)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], media_type: str = "") -> Manifest:
+        """The same of a document that is parsed already."""
+        if "manifests" in value or _declared(value) in INDEX_TYPES:
+            raise InvalidArgument(
+                'manifest has the "manifests" or the media type of an index: ambiguous document'
+            )
         layers = value.get("layers")
         if not isinstance(layers, list) or "config" not in value:
             raise InvalidArgument("manifest lacks config or layers")
@@ -154,7 +185,7 @@ class Manifest:
             media_type=str(value.get("mediaType") or media_type or OCI_MANIFEST),
             config=Descriptor.from_json(value["config"]),
             layers=tuple(Descriptor.from_json(layer) for layer in layers),
-            annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},
+            annotations=_annotations(value),
         )
 
     def to_bytes(self) -> bytes:
@@ -181,16 +212,22 @@ class Index:
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str = "") -> Index:
         """Parse; raises InvalidArgument. A document that is a manifest as well is refused (media type confusion)."""
-        value = load_document(data, "index")
-        if "layers" in value or "config" in value:
-            raise InvalidArgument('index has a "layers" or "config" field: ambiguous document')
+        return cls.from_json(load_document(data, "index"), media_type)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], media_type: str = "") -> Index:
+        """The same of a document that is parsed already."""
+        if "layers" in value or "config" in value or _declared(value) in MANIFEST_TYPES:
+            raise InvalidArgument(
+                'index has the "layers", "config" or media type of a manifest: ambiguous document'
+            )
         manifests = value.get("manifests")
         if not isinstance(manifests, list):
             raise InvalidArgument("index lacks manifests")
         return cls(
             media_type=str(value.get("mediaType") or media_type or OCI_INDEX),
             manifests=tuple(Descriptor.from_json(item) for item in manifests),
-            annotations={str(k): str(v) for k, v in (value.get("annotations") or {}).items()},
+            annotations=_annotations(value),
         )
 
     def to_bytes(self) -> bytes:
@@ -223,21 +260,18 @@ class ImageConfig:
     def from_bytes(cls, data: bytes) -> ImageConfig:
         """Parse; raises InvalidArgument."""
         value = load_document(data, "image config")
+        check_config(value)
         rootfs = value.get("rootfs")
-        if not isinstance(rootfs, Mapping) or not isinstance(rootfs.get("diff_ids") or [], list):
+        if not isinstance(rootfs, Mapping):
             raise InvalidArgument("image config lacks rootfs.diff_ids")
-        diff_ids = tuple(str(item) for item in rootfs.get("diff_ids") or ())
+        diff_ids = tuple(rootfs.get("diff_ids") or ())
         for diff_id in diff_ids:
             digests.parse(diff_id)
-        config = value.get("config") or {}
-        history = value.get("history") or []
-        if not isinstance(config, Mapping) or not isinstance(history, list):
-            raise InvalidArgument("image config has a malformed config or history")
         return cls(
             platform=Platform.from_json(value),
             diff_ids=diff_ids,
-            config=config,
-            history=tuple(history),
+            config=value.get("config") or {},
+            history=tuple(value.get("history") or ()),
             created=str(value.get("created") or ""),
             extra=value,
         )

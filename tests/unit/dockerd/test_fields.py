@@ -84,3 +84,33 @@ def test_a_console_has_rows_and_columns(size: list[int]) -> None:
 def test_health_checks_are_checked() -> None:
     with pytest.raises(InvalidArgument, match="Healthcheck"):
         fields.check({"Healthcheck": {"Test": "curl"}}, {})
+
+
+@pytest.mark.parametrize(
+    "other", ["privileged", "PRIVILEGED", "Priv\u0131leged", "Privi\u017feged"]
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_field_that_has_two_names(other: str, first: bool) -> None:
+    """Go takes the last one, whatever its case: an authorization plugin would see something else than we do."""
+    pairs = [("Privileged", True), (other, False)]
+    document = dict(pairs if first else reversed(pairs))
+    if other.lower() == "privileged":
+        with pytest.raises(InvalidArgument, match="duplicate field"):
+            fields.check({}, document)
+    else:
+        fields.check({}, document)
+        assert document["Privileged"] is True
+
+
+def test_letters_that_go_folds() -> None:
+    document = {
+        "Hos\u017fConfig": 1,
+        "\u212aernelMemory": 5,
+        "Cap\u017fadd": 1,
+        "Sy\u017fctls": {"a": "b"},
+    }
+    fields.check({}, document)
+    assert document["KernelMemory"] == 5
+    assert document["Sysctls"] == {"a": "b"}
+    with pytest.raises(InvalidArgument, match="duplicate field"):
+        fields.check({}, {"Sysctls": {}, "sy\u017fctls": {}})

@@ -46,3 +46,21 @@ def test_halves_below_any_depth_are_found_or_refused() -> None:
         for _ in range(depth):
             (found,) = found
         assert found == "\ufffd"
+
+
+def test_names_that_come_twice() -> None:
+    assert jsontext.loads(b'{"a": 1, "a": 2}') == {"a": 2}
+    for text in (
+        b'{"a": 1, "a": 1}',
+        b'[{"b": {"a": 1, "c": 2, "a": 3}}]',
+        rb'{"a": 1, "\u0061": 1}',
+    ):
+        with pytest.raises(ValueError, match="duplicate field 'a'"):
+            jsontext.loads(text, unique=True)
+    assert jsontext.loads(b'[{"a": 1}, {"a": 2}]', unique=True) == [{"a": 1}, {"a": 2}]
+
+
+def test_other_encodings_are_refused() -> None:
+    for text in (b"\xef\xbb\xbf{}", "{}".encode("utf-16"), "{}".encode("utf-32-le"), b"1" * 6000):
+        with pytest.raises(ValueError):
+            jsontext.loads(text)

@@ -20,8 +20,9 @@ from containerd.metadata.namespaces import ensure
 from wire import digest as digests
 from wire import namespaces
 from wire.atomic import ensure_directory, sync_directory
-from wire.errors import FailedPrecondition, NotFound
+from wire.errors import FailedPrecondition, InvalidArgument, NotFound
 from wire.identifiers import validate_labels
+from wire.oci.image import MAX_DOCUMENT
 
 _ALGORITHMS: Final = ("sha256", "sha384", "sha512")
 _HELD: Final = "content"
@@ -73,9 +74,15 @@ class ContentStore:
         return os.path.exists(self.path(digest))
 
     def read(self, digest: str) -> bytes:
-        """A small blob; raises NotFound."""
+        """A manifest, an index or a config; raises NotFound, InvalidArgument for what is too large to be one.
+
+        Strangers say which blob that is: a whole layer must not come into memory.
+        """
         with self.open(digest) as file:
-            return file.read()
+            data = file.read(MAX_DOCUMENT + 1)
+        if len(data) > MAX_DOCUMENT:
+            raise InvalidArgument(f"content {digest} is larger than {MAX_DOCUMENT} bytes")
+        return data
 
     def open(self, digest: str) -> BinaryIO:
         """A blob's file; raises NotFound."""

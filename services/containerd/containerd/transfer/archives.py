@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 
 from containerd.content.local import ContentStore
 from containerd.images.walk import descend, manifest_of
+from wire import jsontext
 from wire.errors import InvalidArgument, NotFound
 from wire.oci.image import Descriptor
 
@@ -94,13 +95,12 @@ class ArchiveReader:
 
     def _layout_images(self) -> Iterator[Imported]:
         try:
-            index = json.loads(self._documents["index.json"])
+            index = jsontext.loads(self._documents["index.json"])
             entries = index["manifests"]
             for entry in entries:
                 target = Descriptor.from_json(entry)
-                annotations = entry.get("annotations") or {}
-                name = annotations.get(_NAME) or ""
-                tag = annotations.get(_TAG) or ""
+                name = target.annotations.get(_NAME) or ""
+                tag = target.annotations.get(_TAG) or ""
                 if not self._content.exists(target.digest):
                     raise InvalidArgument(f"archive lacks the blob {target.digest}")
                 yield Imported(
@@ -110,13 +110,13 @@ class ArchiveReader:
                         media_type=target.media_type, digest=target.digest, size=target.size
                     ),
                 )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidArgument(f"index.json of the archive: {error}") from error
 
     def _docker_images(self) -> Iterator[Imported]:
         """A manifest is made for each entry of manifest.json."""
         try:
-            for entry in json.loads(self._documents["manifest.json"]):
+            for entry in jsontext.loads(self._documents["manifest.json"]):
                 config = self._file(entry["Config"])
                 layers = [self._file(name) for name in entry["Layers"] or []]
                 document = {
@@ -140,7 +140,7 @@ class ArchiveReader:
                 target = Descriptor(media_type=_MANIFEST, digest=digest, size=len(body))
                 for name in entry.get("RepoTags") or [""]:
                     yield Imported(full_name(name), "", target)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidArgument(f"manifest.json of the archive: {error}") from error
 
     def _file(self, name: str) -> Descriptor:

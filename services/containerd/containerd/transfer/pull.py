@@ -15,7 +15,16 @@ from containerd.images.walk import fits, manifests, matches
 from containerd.unpack.unpacker import Unpacker
 from wire import leases, namespaces, transfer_limits
 from wire.errors import InvalidArgument, NotFound
-from wire.oci.image import INDEX_TYPES, Descriptor, ImageConfig, Index, Manifest, Platform
+from wire.oci.image import (
+    CONFIG_TYPES,
+    INDEX_TYPES,
+    MAX_DOCUMENT,
+    Descriptor,
+    ImageConfig,
+    Index,
+    Manifest,
+    Platform,
+)
 from wire.registry.errors import RegistryFailed
 from wire.registry.registry import Registry
 
@@ -252,6 +261,8 @@ class Puller:
     def _download_now(
         self, registry: Registry, descriptor: Descriptor, tell: Callable[[int], None]
     ) -> Writer:
+        if descriptor.media_type in CONFIG_TYPES and descriptor.size > MAX_DOCUMENT:
+            raise InvalidArgument(f"config {descriptor.digest} is larger than {MAX_DOCUMENT} bytes")
         writer = self._content.writer()
         told = 0
         try:

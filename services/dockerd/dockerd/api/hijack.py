@@ -22,7 +22,8 @@ EXTENSION: Final = "dockyard.hijack"
 PEER: Final = "dockyard.peer"
 """In a request's extensions: ``name`` and ``certificate`` (DER) of a client that proved who it is."""
 _UPGRADE: Final = re.compile(rb"(?im)^upgrade:")
-_LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d+)")
+_LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d{1,18})[ \t]*\r")
+_CODING: Final = re.compile(rb"(?im)^transfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r")
 _STREAMED: Final = re.compile(
     rb"(?:POST (?:/v[0-9.]+)?/(?:containers/[^/ ]+/(?:attach|wait)|exec/[^/ ]+/start)"
     rb"|GET (?:/v[0-9.]+)?/containers/[^/ ]+/attach/ws)[? ]"
@@ -33,6 +34,10 @@ _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
     b"431 Request Header Fields Too Large"
 )
+_UNKNOWN_CODING: Final = (
+    b"HTTP/1.1 501 Not Implemented\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+    b"Unsupported transfer encoding"
+)
 
 
 class HijackProtocol(HttpToolsProtocol):
@@ -42,7 +47,8 @@ class HijackProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head = bytearray()
         self._in_head = True
-        self._left = -1
+        self._left = self._length = -1
+        self._seen = False
         self._early = bytearray()
         self._refused = False
         self._read = self._answered = True
@@ -55,64 +61,87 @@ class HijackProtocol(HttpToolsProtocol):
         """A client is there."""
         super().connection_made(transport)
         self._peer = identity(transport)
+        # Who connects has as long for the first head as between two requests: Docker's five minutes.
+        self.timeout_keep_alive_task = asyncio.get_running_loop().call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def data_received(self, data: bytes) -> None:
         """Look at the head, then let the parser work."""
-        if self._refused:
-            return
-        if self.taken:
-            self._early += data
-            return
-        if not self._in_head:
-            self._body(data)
-            return
+        while data and not self._refused and not self.transport.is_closing():
+            if self.taken:
+                self._early += data
+                return
+            data = self._next_head(data) if self._in_head else self._body(data)
+
+    def _next_head(self, data: bytes) -> bytes:
+        """Let the parser see a head once it is whole; what follows it."""
+        # Only where it can be new: a head that comes byte by byte is not read again for each.
+        start = max(0, len(self._head) - 3)
         self._head += data
-        end = self._head.find(b"\r\n\r\n")
+        end = self._head.find(b"\r\n\r\n", start)
         if end < 0:
             if len(self._head) > _LARGEST_HEAD:
                 self._refuse()
-            return
+            return b""
         if end > _LARGEST_HEAD:
             self._refuse()
-            return
+            return b""
         head, rest = bytes(self._head[: end + 4]), bytes(self._head[end + 4 :])
         self._head.clear()
         self._in_head = False
-        self._left = -1
-        if _STREAMED.match(head):
+        self._left = self._length = -1
+        codings = [each.lower() for each in _CODING.findall(head)]
+        if codings not in ([], [b"chunked"]):
+            # As Go's server: what we cannot decode must not be taken for something else.
+            self._refuse(_UNKNOWN_CODING)
+            return b""
+        if not codings:
             found = _LENGTH.search(head)
-            self._left = int(found[1]) if found else 0
+            self._length = int(found[1]) if found else 0
+            if _STREAMED.match(head):
+                self._left = self._length
+        self._seen = True
         super().data_received(_UPGRADE.sub(b"X-Upgrade:", head))
-        if rest and not self.transport.is_closing():
-            self.data_received(rest)
+        return rest
 
-    def _refuse(self) -> None:
-        """Answer an oversized head. As Go's server: what the client still sends is read for a while, or it sees a reset."""
+    def _refuse(self, answer: bytes = _TOO_LARGE) -> None:
+        """Answer, and read no further. As Go's server: what still comes is read for a while, or the client sees a reset."""
         self._refused = True
         self._head.clear()
-        self.transport.write(_TOO_LARGE)
+        self.transport.write(answer)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         asyncio.get_running_loop().call_later(_LINGER, self.transport.close)
 
-    def _body(self, data: bytes) -> None:
-        if self._left < 0:
-            self._unproductive += len(data)
-            super().data_received(data)
-            if self._unproductive > _LARGEST_HEAD:
-                self._refuse()
-            return
-        own, more = data[: self._left], data[self._left :]
-        self._left -= len(own)
-        if more:
-            # One read's worth: the rest waits in the socket for whoever takes it.
-            self._early += more
-            self.transport.pause_reading()
-        if own:
-            super().data_received(own)
+    def _body(self, data: bytes) -> bytes:
+        """Let the parser see what belongs to the request's body; what follows it, unless that belongs to a stream."""
+        if self._left >= 0:
+            own, more = data[: self._left], data[self._left :]
+            self._left -= len(own)
+            if more:
+                # One read's worth: the rest waits in the socket for whoever takes it.
+                self._early += more
+                self.transport.pause_reading()
+            if own:
+                super().data_received(own)
+            return b""
+        own, rest = (
+            (data[: self._length], data[self._length :]) if self._length > 0 else (data, b"")
+        )
+        self._length -= len(own)
+        self._unproductive += len(own)
+        super().data_received(own)
+        if self._unproductive > _LARGEST_HEAD:
+            self._refuse()
+        return rest
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if not self._seen:
+            # Behind a chunked body, where nobody has looked at its head.
+            raise ValueError("a request that does not wait for an answer")
+        self._seen = False
         super().on_message_begin()
         self._read = self._answered = self._in_body = False
         self._unproductive = 0
@@ -153,7 +182,7 @@ class HijackProtocol(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         self._in_head = True
-        self._left = -1
+        self._left = self._length = -1
 
     def take(self, head: bytes) -> tuple[int, bytes]:
         """Write ``head`` and give the connection away: a descriptor of it, and the bytes that came already."""
@@ -163,8 +192,9 @@ class HijackProtocol(HttpToolsProtocol):
         cycle.on_response = _nothing
         self._unset_keepalive_if_required()
         self.taken = True
-        early = bytes(self._early)
+        early = bytes(self._early + self._head)
         self._early.clear()
+        self._head.clear()
         if isinstance(self.transport, SecureTransport):
             self.connections.discard(self)
             return self.transport.lend(head), early

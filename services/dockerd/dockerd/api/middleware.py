@@ -14,7 +14,7 @@ from dockerd.api.streams import HEADERS, URI
 
 MAXIMUM: Final = api_version.MAXIMUM
 _INSIDE: Final = re.compile(r"/(?:debug(?:/|$)|docs(?:/|$)|redoc$|openapi\.json$)")
-_VERSION: Final = re.compile(r"^/v(\d+)\.(\d+)(?=/|$)")
+_VERSION: Final = re.compile(r"^/v([0-9]{1,9})\.([0-9]{1,9})(?=/|$)")
 
 
 def _uri(scope: Scope) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, cast
+import re
+from typing import Any, Final, cast
 
 from fastapi import Request
 
@@ -11,6 +12,12 @@ from dockerd.filters import Filters, InvalidFilter
 from dockerd.moments import moment
 from wire import jsontext
 from wire.errors import InvalidArgument
+
+# The kernel takes 2 MiB of arguments and environment; JSON may write a byte of it as six.
+_LARGEST_BODY: Final = 16 << 20
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+")
+_MOST_DIGITS: Final = 20
+_LARGEST_NUMBER: Final = 1 << 63
 
 
 def version(request: Request) -> tuple[int, int]:
@@ -36,17 +43,19 @@ def integer(request: Request, name: str) -> int | None:
     value = request.query_params.get(name)
     if value is None or value == "":
         return None
-    try:
-        return int(value)
-    except ValueError:
-        raise InvalidArgument(f'strconv.Atoi: parsing "{value}": invalid syntax') from None
+    if not _NUMBER.fullmatch(value):
+        raise InvalidArgument(f'strconv.Atoi: parsing "{value}": invalid syntax')
+    if len(value) > _MOST_DIGITS or abs(int(value)) >= _LARGEST_NUMBER:
+        raise InvalidArgument(f'strconv.Atoi: parsing "{value}": value out of range')
+    return int(value)
 
 
 def size(request: Request, name: str) -> int:
     """Rows or columns of a terminal; raises InvalidArgument."""
     value = request.query_params.get(name) or ""
-    if not value.isascii() or not value.isdigit() or int(value) >= 1 << 32:
-        problem = "value out of range" if value.isdigit() else "invalid syntax"
+    digits = value.isascii() and value.isdigit()
+    if not digits or len(value) > _MOST_DIGITS or int(value) >= 1 << 32:
+        problem = "value out of range" if digits else "invalid syntax"
         raise InvalidArgument(
             f'invalid resize {"height" if name == "h" else "width"} "{value}": {problem}'
         )
@@ -92,9 +101,18 @@ def registry_auth(request: Request) -> dict[str, str] | None:
     return document if document.get("username") or document.get("identitytoken") else None
 
 
+async def _read(request: Request) -> bytes:
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > _LARGEST_BODY:
+            raise InvalidArgument("invalid JSON: http: request body too large")
+    return bytes(data)
+
+
 async def body(request: Request, *, required: bool = True) -> dict[str, Any]:
     """The JSON object of a request; raises InvalidArgument in Docker's words."""
-    data = await request.body()
+    data = await _read(request)
     if not data.strip():
         if required:
             raise InvalidArgument("invalid JSON: got EOF while reading request body")
@@ -103,7 +121,7 @@ async def body(request: Request, *, required: bool = True) -> dict[str, Any]:
     if kind.partition(";")[0].strip() != "application/json":
         raise InvalidArgument(f"Content-Type specified ({kind}) must be 'application/json'")
     try:
-        document = jsontext.loads(data)
+        document = jsontext.loads(data, unique=True)
     except ValueError as error:
         raise InvalidArgument(f"invalid JSON: {error}") from None
     if not isinstance(document, dict):

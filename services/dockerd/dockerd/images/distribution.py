@@ -8,9 +8,8 @@ from typing import Any
 
 from dockerd.images.reference import parse
 from dockerd.images.repositories import Auth, Repositories
-from wire import jsontext
 from wire.errors import InvalidArgument
-from wire.oci.image import INDEX_TYPES, Manifest, load_document
+from wire.oci.image import INDEX_TYPES, MAX_DOCUMENT, Index, Manifest, load_document
 from wire.registry.registry import Registry
 
 _PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
@@ -42,18 +41,21 @@ def _inspect(registry: Registry) -> dict[str, Any]:
 
 def _platforms(registry: Registry, media_type: str, body: bytes) -> Iterator[dict[str, Any]]:
     if media_type in INDEX_TYPES:
-        for entry in load_document(body, "index").get("manifests") or []:
+        document = load_document(body, "index")
+        Index.from_json(document, media_type)
+        for entry in document["manifests"]:
             if entry.get("platform"):
                 yield _platform(entry["platform"])
         return
     config = Manifest.from_bytes(body, media_type).config
-    data = b"".join(registry.blob(config.digest))
-    try:
-        document = jsontext.loads(data)
-        if document.get("os") or document.get("architecture"):
-            yield _platform(document)
-    except (ValueError, AttributeError):
-        raise InvalidArgument(f"the config {config.digest} is no JSON object") from None
+    data = bytearray()
+    for part in registry.blob(config.digest):
+        data += part
+        if len(data) > MAX_DOCUMENT:
+            raise InvalidArgument(f"config {config.digest} is larger than {MAX_DOCUMENT} bytes")
+    document = load_document(bytes(data), f"config {config.digest}")
+    if document.get("os") or document.get("architecture"):
+        yield _platform(document)
 
 
 def _platform(document: dict[str, Any]) -> dict[str, Any]:

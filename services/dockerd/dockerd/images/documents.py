@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from dockerd.containerd_client.client import Containerd
 from dockerd.images.platforms import HOST, Platform, is_attestation
-from wire import jsontext
 from wire.errors import InvalidArgument, NotFound
 from wire.gen.containerd.services.content.v1 import content_pb2
 from wire.gen.containerd.types import descriptor_pb2
+from wire.oci.image import MAX_DOCUMENT, Index, Manifest, load_document
+from wire.oci.types import check_config
 
 _REMEMBERED: Final = 1024
 _DEEPEST: Final = 8
@@ -22,6 +23,7 @@ class Documents:
     def __init__(self, containerd: Containerd) -> None:
         self._containerd = containerd
         self._known: dict[str, dict[str, Any]] = {}
+        self._checked: set[str] = set()
 
     async def manifest(
         self, target: descriptor_pb2.Descriptor, platform: Platform = HOST
@@ -45,10 +47,20 @@ class Documents:
         for _ in range(_DEEPEST):
             if "manifests" not in document:
                 break
+            Index.from_json(document)
             entry, document = await self._chosen(document["manifests"], platform)
         if "config" not in document:
             raise InvalidArgument("not an image")
+        Manifest.from_json(document)
         return entry, document
+
+    async def config(self, digest: str) -> dict[str, Any]:
+        """An image's config, whose fields are what they should be; raises NotFound, InvalidArgument."""
+        document = await self.read(digest)
+        if digest not in self._checked:
+            check_config(document)
+            self._checked.add(digest)
+        return document
 
     async def _chosen(
         self, entries: list[dict[str, Any]], platform: Platform
@@ -63,22 +75,27 @@ class Documents:
     def forget(self) -> None:
         """Content may be gone."""
         self._known.clear()
+        self._checked.clear()
 
     async def read(self, digest: str) -> dict[str, Any]:
-        """A document by digest; raises NotFound."""
+        """A document by digest; raises NotFound, InvalidArgument for one that is too large or no JSON object."""
         known = self._known.get(digest)
         if known is not None:
             return known
         data = bytearray()
-        async for part in self._containerd.stream(
+        parts = self._containerd.stream(
             "content.v1.Content",
             "Read",
             content_pb2.ReadContentRequest(digest=digest),
             content_pb2.ReadContentResponse,
-        ):
+        )
+        # What an image's maker calls a document may be anything: not more of it is read than a document may have.
+        async for part in parts:
             data += part.data
-        document: dict[str, Any] = jsontext.loads(data)
+            if len(data) > MAX_DOCUMENT:
+                raise InvalidArgument(f"content {digest} is larger than {MAX_DOCUMENT} bytes")
+        document = load_document(bytes(data), f"content {digest}")
         if len(self._known) > _REMEMBERED:
-            self._known.clear()
+            self.forget()
         self._known[digest] = document
         return document

@@ -47,9 +47,17 @@ class Loader:
                 yield {"stream": f"Loaded image ID: {image_id}\n"}
                 self._events.publish("image", "load", image_id, {"name": image_id})
             else:
-                name = parse(notice.name).familiar
+                name = await self._familiar(notice.name)
                 yield {"stream": f"Loaded image: {name}\n"}
                 self._events.publish("image", "load", name, {"name": name})
+
+    async def _familiar(self, name: str) -> str:
+        """As users write it. What the archive calls an image may be no name at all: nobody could remove it by that."""
+        try:
+            return parse(name).familiar
+        except InvalidArgument:
+            await self._store.unname(name, collect=False)
+            raise
 
     async def import_tree(
         self,

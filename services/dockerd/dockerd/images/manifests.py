@@ -10,8 +10,9 @@ from dockerd.images.documents import Documents
 from dockerd.images.layers import LayerStore, chains
 from dockerd.images.model import Image
 from dockerd.images.platforms import is_attestation
-from wire.errors import NotFound
+from wire.errors import InvalidArgument, NotFound
 from wire.gen.containerd.services.content.v1 import content_pb2
+from wire.oci.image import Index, Manifest
 
 _SUBJECT: Final = "vnd.docker.reference.digest"
 _PLATFORM: Final = ("architecture", "os", "os.version", "os.features", "variant")
@@ -44,6 +45,7 @@ class Manifests:
             return [descriptor]
         if "manifests" not in document or depth > _DEEPEST:
             return [descriptor]
+        Index.from_json(document)
         return [
             each
             for entry in document["manifests"]
@@ -55,7 +57,8 @@ class Manifests:
     ) -> dict[str, Any]:
         try:
             document = await self._documents.read(entry["digest"])
-        except NotFound:
+            Manifest.from_json(document)
+        except (NotFound, InvalidArgument):
             document = {}
         blobs = [each for each in (document.get("config"), *(document.get("layers") or [])) if each]
         here = [each for each in blobs if await self._here(each["digest"])]
@@ -74,7 +77,7 @@ class Manifests:
         platform = entry.get("platform") or {}
         unpacked, config, image_id = 0, {}, (document.get("config") or {}).get("digest") or ""
         if image_id and document["config"] in here:
-            config = await self._documents.read(image_id)
+            config = await self._documents.config(image_id)
             platform = platform or config
             known = chains((config.get("rootfs") or {}).get("diff_ids") or ())
             await self._layers.measure(known)

@@ -38,7 +38,7 @@ class Image:
     @property
     def chain(self) -> tuple[str, ...]:
         """The diff IDs of its layers, lowest first."""
-        return tuple(self.config.get("rootfs", {}).get("diff_ids") or ())
+        return tuple((self.config.get("rootfs") or {}).get("diff_ids") or ())
 
     @property
     def top(self) -> str:

@@ -46,9 +46,11 @@ class ImageStore:
         found: dict[str, Image] = {}
         for each in response.images:
             try:
+                if not each.name.startswith(UNNAMED):
+                    parse(each.name)
                 image = await self._image(each)
             except (NotFound, InvalidArgument):
-                # Not for this machine, or half removed.
+                # Not for this machine, half removed, or made by other clients of containerd and no image of Docker's.
                 continue
             known = found.setdefault(image.image_id, image)
             known.tagged_at = max(known.tagged_at, image.tagged_at)
@@ -87,7 +89,7 @@ class ImageStore:
         entry, manifest = await self._documents.described(found.target, platform)
         digest = manifest["config"]["digest"]
         try:
-            config = await self._documents.read(digest)
+            config = await self._documents.config(digest)
         except NotFound:
             config = {}
         if not config or not platform.fits(config):
@@ -179,7 +181,7 @@ class ImageStore:
         platform = platforms.parse(chosen) if chosen else platforms.HOST
         entry, manifest = await self._documents.described(record.target, platform)
         digest = manifest["config"]["digest"]
-        config = await self._documents.read(digest)
+        config = await self._documents.config(digest)
         return Image(
             image_id=digest,
             target=record.target,
