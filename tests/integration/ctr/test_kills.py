@@ -8,8 +8,10 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +22,12 @@ from tests.integration.ctr.test_mirrors import _pull
 from tests.support.containerd import OURS, Containerd, running_containerd
 from tests.support.images import busybox_layer, docker_archive, layer
 from tests.support.registry import Registry
+from tests.support.stack import BIN
 
 # How many of the steps of an operation are tried; the slow run tries all.
 SAMPLES = 3
+# Seconds; a step that takes more is named, so that a hang is told from a busy machine.
+SLOW = 10
 
 
 @dataclass(frozen=True)
@@ -72,36 +77,23 @@ NAMES = ["transfer pull", "ctr pull", "import", "snapshots", "collection"]
 
 
 @contextlib.contextmanager
-def _daemon() -> Iterator[Containerd]:
+def _daemon(number: int) -> Iterator[Containerd]:
+    """One that dies at a step (0: at none); what is started after it does not."""
     if shutil.which("ctr") is None or os.geteuid() != 0:
         pytest.skip("needs root and Debian's ctr")
-    with running_containerd(Path(tempfile.mkdtemp(prefix="dockyard-kill-"))) as daemon:
+    root = Path(tempfile.mkdtemp(prefix="dockyard-kill-"))
+    mortal = (sys.executable, "-m", "tests.support.mortal", root / "steps", str(number))
+    with running_containerd(root, program=mortal, flags=("--shim-dir", str(BIN))) as daemon:
+        daemon.program, daemon.flags = (BIN / "containerd",), ()
         yield daemon
 
 
-def _mortal(daemon: Containerd, number: int) -> None:
-    daemon.end(signal.SIGKILL)
-    whole = daemon.program
-    daemon.program = (
-        *(sys.executable, "-m", "tests.support.mortal"),
-        *(str(daemon.root / "steps"), str(number)),
-    )
-    daemon.flags = ("--shim-dir", str(whole[0]).rpartition("/")[0])
-    try:
-        daemon.start()
-    finally:
-        daemon.program = whole
-
-
-def _steps(operation: Operation) -> int:
-    """How many changes of state the operation makes."""
-    with _daemon() as daemon:
-        _mortal(daemon, 0)
+def _steps(operation: Operation) -> list[str]:
+    """The changes of state that the operation makes."""
+    with _daemon(0) as daemon:
         operation.run(daemon)
-        daemon.end(signal.SIGKILL)
-        count = len((daemon.root / "steps").read_text().splitlines())
-        daemon.start()
-    return count
+        daemon.kill()
+        return (daemon.root / "steps").read_text().splitlines()
 
 
 def _check(daemon: Containerd, operation: Operation) -> None:
@@ -133,17 +125,15 @@ def _check(daemon: Containerd, operation: Operation) -> None:
 
 
 def _killed_at(operation: Operation, number: int) -> None:
-    with _daemon() as daemon:
-        _mortal(daemon, number)
+    with _daemon(number) as daemon:
         with contextlib.suppress(AssertionError, grpc.RpcError):
             operation.run(daemon)
         assert daemon.process is not None
-        with contextlib.suppress(Exception):
-            daemon.process.wait(10)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # An operation does not always make as many steps.
+            daemon.process.wait(2)
         died = daemon.process.poll() == -signal.SIGKILL
-        daemon.end(signal.SIGKILL)
-        daemon.flags = ()
-        daemon.start()
+        daemon.kill()
         _check(daemon, operation)
         if died:
             for name in daemon.ctr("snapshots", "ls").splitlines()[1:]:
@@ -164,7 +154,7 @@ def _killed_at(operation: Operation, number: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_killed_at_some_steps(operations: dict[str, Operation], name: str) -> None:
     operation = operations[name]
-    count = _steps(operation)
+    count = len(_steps(operation))
     assert count > 5, "the daemon reports no changes of state"
     for sample in range(SAMPLES):
         _killed_at(operation, 1 + sample * (count - 1) // (SAMPLES - 1))
@@ -175,20 +165,21 @@ def test_killed_at_some_steps(operations: dict[str, Operation], name: str) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_killed_at_every_step(operations: dict[str, Operation], name: str) -> None:
     operation = operations[name]
-    for number in range(1, _steps(operation) + 1):
+    steps = _steps(operation)
+    begun = time.monotonic()
+    for number, step in enumerate(steps, 1):
+        started = time.monotonic()
         try:
             _killed_at(operation, number)
         except Exception as error:
-            raise AssertionError(f"killed at step {number}") from error
+            raise AssertionError(f"killed before step {step}") from error
+        if (took := time.monotonic() - started) > SLOW:
+            sys.stderr.write(f"\n{name}: {took:.0f} s, killed before step {step}\n")
+    sys.stderr.write(f"\n{name}: {len(steps)} steps in {time.monotonic() - begun:.0f} s\n")
 
 
 def test_steps_are_reported(operations: dict[str, Operation]) -> None:
     """The other tests are worth what this one finds."""
-    with _daemon() as daemon:
-        _mortal(daemon, 0)
-        operations["import"].run(daemon)
-        steps = (daemon.root / "steps").read_text()
-        daemon.end(signal.SIGKILL)
-        daemon.start()
-    kinds = {line.split()[1] for line in steps.splitlines()}
+    steps = _steps(operations["import"])
+    kinds = {line.split()[1] for line in steps}
     assert {"os.rename", "fsync", "BEGIN", "COMMIT"} <= kinds, json.dumps(sorted(kinds))
