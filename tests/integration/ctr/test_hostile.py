@@ -179,7 +179,7 @@ def _missing_layer(liar: Liar, document: dict[str, Any]) -> None:
     ("lie", "code"),
     [
         (_other_bytes, grpc.StatusCode.FAILED_PRECONDITION),
-        (_longer, grpc.StatusCode.UNAVAILABLE),
+        (_longer, grpc.StatusCode.UNKNOWN),
         (_shorter, grpc.StatusCode.FAILED_PRECONDITION),
         (_no_gzip, grpc.StatusCode.INVALID_ARGUMENT),
         (_config_of_garbage, grpc.StatusCode.INVALID_ARGUMENT),
