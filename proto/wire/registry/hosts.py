@@ -5,6 +5,7 @@ The format is containerd's (docs/hosts.md); a directory without ``hosts.toml`` i
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import posixpath
 import re
@@ -57,9 +58,12 @@ class Host:
 
 
 def is_loopback(authority: str) -> bool:
-    """Whether a ``host[:port]`` is this machine."""
+    """Whether a ``host[:port]`` is this machine, as it is written: what a name resolves to does not count."""
     name = urllib.parse.urlsplit(f"//{authority}").hostname or ""
-    return name in {"localhost", "::1"} or re.fullmatch(r"127(?:\.\d{1,3}){3}", name) is not None
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def find_hosts(registry: str, directories: str = "", default_scheme: str = "") -> Sequence[Host]:

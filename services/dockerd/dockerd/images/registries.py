@@ -99,11 +99,15 @@ class RegistryHosts:
 
     async def directories(self, registry: str) -> str:
         """Where containerd finds how to reach a registry: a colon-separated list."""
-        known = os.path.exists(os.path.join(self._directory, registry, "hosts.toml"))
-        if self._settings.insecure_networks and not known and registry != _HUB:
-            found = await asyncio.to_thread(_within, registry, self._settings.insecure_networks)
-            if found:
+        if self._settings.insecure_networks and registry not in (
+            _HUB,
+            *self._settings.insecure_hosts,
+        ):
+            # Asked each time: what a name led to once says nothing of where it leads now.
+            if await asyncio.to_thread(_within, registry, self._settings.insecure_networks):
                 self._write(registry, _insecure(registry))
+            else:
+                shutil.rmtree(os.path.join(self._directory, registry), ignore_errors=True)
         return f"{self._directory}:{_CERTIFICATES}:{_CONTAINERD}"
 
     def _write(self, registry: str, document: str) -> None:
@@ -141,11 +145,13 @@ def _within(registry: str, networks: Sequence[Network], *, resolve: bool = True)
         )
     except OSError:
         return False
-    for address in addresses:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            continue
-        if any(parsed in network for network in networks if network.version == parsed.version):
-            return True
-    return False
+    # Of several addresses one may be anybody's: all of them must be inside (CVE-2026-92543).
+    return bool(addresses) and all(_inside(address, networks) for address in addresses)
+
+
+def _inside(address: str, networks: Sequence[Network]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks if network.version == parsed.version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from pathlib import Path
 
@@ -62,3 +63,58 @@ async def test_settings_of_an_earlier_life_are_forgotten(tmp_path: Path) -> None
     RegistryHosts(parse_settings([], ["new:1"]), str(path))
     assert [each.name for each in path.iterdir()] == ["new:1"]
     tomllib.loads((path / "new:1/hosts.toml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("addresses", "secure"),
+    [
+        (["10.1.0.1"], False),
+        (["10.1.0.1", "10.1.0.2"], False),
+        (["10.1.0.1", "192.0.2.1"], True),
+        (["192.0.2.1", "10.1.0.1"], True),
+        (["10.1.0.1", "2001:db8::1"], True),
+        (["127.0.0.1"], True),
+        (["127.0.0.1", "192.0.2.1"], True),
+        ([], True),
+    ],
+)
+async def test_cve_2026_92543_every_address_of_a_name_must_be_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, addresses: list[str], secure: bool
+) -> None:
+    """Whoever answers for a name may add an address of the insecure network, or of the loopback, to its own."""
+
+    def resolved(*_: object) -> list[tuple[object, ...]]:
+        if not addresses:
+            raise socket.gaierror
+        return [(0, 0, 0, "", (each, 0)) for each in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    registries = RegistryHosts(parse_settings([], ["10.1.0.0/16"]), str(tmp_path / "hosts.d"))
+    for registry in ("named.example", "named.example:5000"):
+        (host,) = find_hosts(registry, await registries.directories(registry))
+        assert (host.scheme, host.skip_verify, host.plain_fallback) == (
+            "https",
+            not secure,
+            not secure,
+        )
+    # And it is asked again: tomorrow the name may lead elsewhere.
+    addresses[:] = ["192.0.2.1"]
+    (host,) = find_hosts("named.example", await registries.directories("named.example"))
+    assert (host.skip_verify, host.plain_fallback) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "127.0.0.999",
+        "127.0.0.1.example",
+        "127.1",
+        "localhost.example",
+        "0.0.0.0",
+        "[::ffff:10.0.0.1]",
+    ],
+)
+def test_cve_2026_92543_only_what_is_written_as_loopback_is(name: str) -> None:
+    for registry in (name, f"{name}:5000"):
+        (host,) = find_hosts(registry)
+        assert (host.scheme, host.skip_verify, host.plain_fallback) == ("https", False, False)
