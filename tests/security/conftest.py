@@ -18,6 +18,7 @@ from tests.runtime import conftest as runtime
 from tests.runtime.conftest import Box
 
 box = runtime.box
+_test_cgroup = runtime._test_cgroup
 
 _IN_MODIFY, _IN_ATTRIB, _IN_OPEN, _IN_CREATE, _IN_DELETE, _IN_MOVED = (
     0x2,

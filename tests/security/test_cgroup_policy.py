@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
-from tests.runtime.conftest import Box
+from tests.runtime.conftest import Box, alive
 
 # Of every mount at or below /sys/fs/cgroup: where, which part of the hierarchy, the mount's flags.
 LIST = """while read -r _ _ _ root where flags _; do
@@ -98,3 +99,33 @@ def test_a_cgroup_path_does_not_climb(box: Box, path: str) -> None:
     result = box.run("true")
     assert result.code == 1
     assert "cgroupsPath" in result.err
+
+
+@pytest.mark.skipif(
+    Path("/sys/fs/cgroup/cgroup.controllers").exists(), reason="other files on cgroup v2"
+)
+def test_cgroups_deeper_than_a_path_are_found_and_removed(box: Box) -> None:
+    """A container that may write to its cgroups could make itself undeletable, and hide its processes from a signal for all."""
+    for each in box.mounts:
+        if each["type"] == "cgroup":
+            each["options"].remove("ro")
+    # Not in a pid namespace of its own, with whose first process all others would end.
+    box.linux["namespaces"] = [each for each in box.linux["namespaces"] if each["type"] != "pid"]
+    nest = f"mkdir {'x' * 250} && cd {'x' * 250}"
+    script = (
+        f"for top in devices pids; do cd /sys/fs/cgroup/$top; while {nest}; do :; done; "
+        "echo 0 >cgroup.procs; done 2>/dev/null; sleep 1000 & echo $! >/tmp/hidden; wait"
+    )
+    box.start("sh", "-c", script)
+    hidden = box.rootfs / "tmp/hidden"
+    end = time.monotonic() + 20
+    while not (hidden.exists() and hidden.read_text()):
+        assert time.monotonic() < end, box.output()
+        time.sleep(0.01)
+    pid = int(hidden.read_text())
+    depth = len(Path(f"/proc/{pid}/cgroup").read_text())
+    assert depth > 4000, depth
+    box.ok("delete", "--force", box.name)
+    assert not alive(pid)
+    left = [each for each in Path("/sys/fs/cgroup").glob(f"*/*/{box.name}") if each.exists()]
+    assert left == []

@@ -11,6 +11,7 @@ mod oom;
 mod path;
 mod stats;
 mod systemd;
+mod tree;
 mod v1;
 mod v2;
 

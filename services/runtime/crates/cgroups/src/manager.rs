@@ -1,6 +1,6 @@
 //! The cgroup of one container, whatever the host's set-up.
 
-use crate::files::{collect_pids, remove};
+use crate::tree::{collect_pids, remove};
 use crate::{find, path, systemd, v1, v2, write, Context, Entrance, Error, Layout, OomWatch, Result, Stats};
 use std::fs;
 use std::io::ErrorKind;

@@ -154,6 +154,21 @@ pub fn names_in(directory: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
         .collect()
 }
 
+/// The names of the directories in the directory behind a descriptor.
+///
+/// # Errors
+/// Those of reading a directory through /proc/self/fd.
+pub fn directories_in(directory: impl AsFd) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.file_name());
+        }
+    }
+    Ok(found)
+}
+
 /// What a descriptor's file is called now, as seen from the caller's root.
 ///
 /// # Errors
@@ -170,6 +185,16 @@ pub fn unlink_at(directory: impl AsFd, name: &Path) -> io::Result<()> {
     let name = cpath(name)?;
     // SAFETY: `name` outlives the call.
     check_int(unsafe { libc::unlinkat(directory.as_fd().as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+}
+
+/// unlinkat(2) of an empty directory.
+///
+/// # Errors
+/// Those of unlinkat(2).
+pub fn remove_directory_at(directory: impl AsFd, name: &Path) -> io::Result<()> {
+    let name = cpath(name)?;
+    // SAFETY: `name` outlives the call.
+    check_int(unsafe { libc::unlinkat(directory.as_fd().as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) }).map(drop)
 }
 
 /// Give the file of that name an owner, without following a link.
