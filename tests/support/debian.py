@@ -132,7 +132,7 @@ def surroundings(name: str) -> Iterator[Surroundings]:
         for each in reversed(list(inside.daemons)):
             inside.end(each)
         wait_until(lambda: not inside.processes(), what="the end of all processes", timeout=15)
-        assert _cgroups() - before == set()
+        _assert_gone(_cgroups() - before)
     finally:
         for pid in inside.processes():
             with contextlib.suppress(ProcessLookupError):
@@ -144,6 +144,26 @@ def surroundings(name: str) -> Iterator[Surroundings]:
         )
         holder.communicate(b"\n", timeout=10)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _assert_gone(suspects: set[str]) -> None:
+    """Other engines of the machine make groups, too: theirs have processes, or are empty for a moment only."""
+
+    def left() -> set[str]:
+        suspects.intersection_update(filter(_is_empty, suspects.copy()))
+        return suspects
+
+    wait_until(lambda: not left(), what=f"the end of cgroups without processes: {suspects}")
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return (Path(path) / "cgroup.procs").exists() and not any(
+            each.read_text() for each in Path(path).rglob("cgroup.procs")
+        )
+    except OSError:
+        # Removed meanwhile.
+        return False
 
 
 def _cgroups() -> set[str]:

@@ -61,7 +61,7 @@ _ROWS = [
         " {{.CpusetCpus}}{{end}}' up", "up 33554432 67108864 16777216 512 77 3 0", given=_UP),
     row("docker container update --cpu-period 50000 --cpu-quota 25000 up", "up", given=_UP),
     row("docker update --blkio-weight 100 up; docker inspect -f '{{.HostConfig.BlkioWeight}}' up", "up 100", given=_UP, original="drops the weight where the kernel has none"),
-    row("docker update --cpu-rt-period 1000 --cpu-rt-runtime 2000 up", "", _ERROR + "<*>", 1, given=_UP),
+    row("docker update --cpu-rt-period 1000 --cpu-rt-runtime 2000 up", "", _ERROR + "<*>", 1, given=_UP, original="does not look at it"),
     row("docker update --memory 32m box", "", _ERROR + "Cannot update container <id>: Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time", 1),
     row("docker update --restart bogus box", "", _ERROR + "invalid restart policy<*>'bogus'<*>", 1),
     row("docker update nope --cpus 1", "", _NONE, 1),

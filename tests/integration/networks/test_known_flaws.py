@@ -175,7 +175,9 @@ def test_cve_2024_29018_nothing_of_an_internal_network_is_forwarded(tmp_path: Pa
                 assert asked == []
                 # The canary sings, for those who may ask it.
                 await asyncio.to_thread(lookup, wide, "public.example", 0.3)
-                assert [b"public" in each for each in asked] == [True]
+                # Nobody answers, so it may be asked again.
+                await until(lambda: bool(asked), "the question")
+                assert all(b"public" in each for each in asked)
                 assert await asyncio.to_thread(lookup, inner, "secret.example", 5) == no_name
                 assert not any(b"secret" in each for each in asked)
         finally:
