@@ -124,7 +124,9 @@ def test_either_may_be_killed(stack: Stack, victim: str) -> None:
     client = stack.popen(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert client.stdout is not None
     assert client.stdout.readline() == b"on\n"
-    shim, process = keeper(stack, "victim"), own_pid(stack, "victim")
+    # The shim sends its output before it answers dockerd: a kill in between would be one of a start.
+    process = wait_until(lambda: own_pid(stack, "victim"), what="the start's answer")
+    shim = keeper(stack, "victim")
     (worker,) = children(shim)
     os.kill(worker if victim == "worker" else shim, signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{worker}").exists(), what="the worker's end")
