@@ -478,3 +478,61 @@ def test_cve_2020_1726_an_image_changes_nothing_in_a_volume_that_has_content(
     )
     assert found == "mine\n700\nseed"
     stack.docker("volume", "rm", "named")
+
+
+# -- K6: who the process is
+
+
+def test_cve_2022_24769_nothing_is_inheritable(stack: Stack) -> None:
+    show = "grep -E '^Cap(Inh|Amb)' /proc/self/status"
+    stack.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    for words in (
+        ("run", "--rm", "busybox"),
+        ("run", "--rm", "--privileged", "busybox"),
+        ("run", "--rm", "--cap-add", "ALL", "-u", "1000", "busybox"),
+        ("exec", "box"),
+        ("exec", "--privileged", "-u", "1000", "box"),
+    ):
+        values = {line.split()[1] for line in stack.docker(*words, "sh", "-c", show).splitlines()}
+        assert values == {"0" * 16}, words
+
+
+@pytest.mark.parametrize("exec_", [False, True])
+def test_cve_2022_36109_the_primary_group_is_a_supplementary_one_too(
+    stack: Stack, exec_: bool
+) -> None:
+    """A group that is denied by a file's mode is denied however the process changes its primary group."""
+    for user, groups in (
+        ("user", {"1000", "2000"}),
+        ("user:extra", {"2000"}),
+        ("4711", {"0"}),
+        ("4711:33", {"33"}),
+    ):
+        if exec_:
+            stack.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+            words = ("exec", "-u", user, "box")
+        else:
+            words = ("run", "--rm", "-u", user, "busybox")
+        line = stack.docker(*words, "grep", "^Groups:", "/proc/self/status")
+        assert set(line.split()[1:]) == groups, user
+        stack.remove_all()
+
+
+# -- what does not exist here, so that nobody adds it without these numbers
+
+
+def test_cve_2023_28840_cve_2023_28841_cve_2023_28842_there_are_no_overlay_networks(
+    stack: Stack,
+) -> None:
+    for options in ({}, {"encrypted": ""}):
+        for scope in ("", "swarm"):
+            body = {"Name": "over", "Driver": "overlay", "Options": options, "Scope": scope}
+            status, answer = stack.request("POST", "/networks/create", body)
+            assert status in {400, 403, 404, 501, 503}, answer
+    assert stack.request("POST", "/swarm/init", {"ListenAddr": "0.0.0.0"})[0] in {501, 503}
+    assert "over" not in stack.docker("network", "ls", "--format", "{{.Name}}").split()
+
+
+def test_cve_2024_24557_nothing_is_built_from_a_cache(stack: Stack) -> None:
+    archive = _archive(_file("Dockerfile", b"FROM busybox\nRUN true\n"))
+    assert stack.request("POST", "/build", archive)[0] == 501

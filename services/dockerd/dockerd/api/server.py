@@ -10,6 +10,7 @@ import ssl
 import uvicorn
 from starlette.types import ASGIApp
 
+from dockerd.api.access import Masking
 from dockerd.api.hijack import HijackProtocol
 from dockerd.api.tls import SecureProtocol
 from dockerd.api.underway import UnderWay
@@ -51,6 +52,9 @@ class Server(uvicorn.Server):
     async def begin(self) -> None:
         """Listen."""
         self.config.load()
+        access = logging.getLogger("uvicorn.access")
+        if not access.filters:
+            access.addFilter(Masking())
         self.lifespan = self.config.lifespan_class(self.config)
         loop = asyncio.get_running_loop()
 

@@ -9,6 +9,7 @@ from dockerd.linux.openat import open_in_root
 from wire.errors import InvalidArgument
 
 _LARGEST_PASSWD: Final = 4 << 20
+_MOST_DIGITS: Final = 19
 
 
 def resolve_user(rootfs: str, user: str, groups: list[str]) -> dict[str, Any]:
@@ -30,8 +31,8 @@ def resolve_user_in(root: int, user: str, groups: list[str]) -> dict[str, Any]:
             (row for row in passwd if len(row) >= 4 and (row[0] == name or row[2] == name)), None
         )
         if found is not None:
-            uid, gid, login = int(found[2]), int(found[3]), found[0]
-        elif name.isdigit():
+            uid, gid, login = int(found[2]), int(found[3]) if _is_number(found[3]) else 0, found[0]
+        elif _is_number(name):
             uid, login = int(name), ""
         else:
             raise InvalidArgument(f"unable to find user {name}: no matching entries in passwd file")
@@ -45,15 +46,21 @@ def resolve_user_in(root: int, user: str, groups: list[str]) -> dict[str, Any]:
     return {
         "uid": uid,
         "gid": gid,
-        "additionalGids": sorted({gid, *extra} if extra or not user else set(extra)),
+        # The primary group, too: a program that sets its group would lose what that group is denied (CVE-2022-36109).
+        "additionalGids": sorted({gid, *extra}),
     }
+
+
+def _is_number(text: str) -> bool:
+    """Digits, as many as an id may have, and not what else Unicode calls a digit."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def _group(table: list[list[str]], name: str) -> int:
     for row in table:
         if len(row) >= 3 and row[0] == name:
             return int(row[2])
-    if name.isdigit():
+    if _is_number(name):
         return int(name)
     raise InvalidArgument(f"unable to find group {name}: no matching entries in group file")
 
@@ -69,4 +76,4 @@ def _table(root: int, path: str) -> list[list[str]]:
             return []
         text = file.read(_LARGEST_PASSWD).decode(errors="replace")
     rows = [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
-    return [row for row in rows if len(row) < 3 or row[2].isdigit()]
+    return [row for row in rows if len(row) < 3 or _is_number(row[2])]
