@@ -299,6 +299,25 @@ def test_after_a_failing_end_everything_can_be_deleted(
 
 
 @pytest.mark.timeout(240)
+def test_a_failing_signal_for_all_leaves_nobody_frozen(limited: Box) -> None:
+    """They are frozen while they are counted."""
+    box = limited
+    made(box)
+    box.ok("start", box.name)
+    words = ("kill", "--all", box.name, "WINCH")
+    failed = set()
+    for call, turn in injections(box, *words):
+        if failing(box, call, turn, *words):
+            failed.add(call)
+        if box.state()["status"] == "paused":
+            # What failed was to let them go on.
+            assert call in {"openat", "write"}, (call, turn)
+            box.ok("resume", box.name)
+    assert "openat2" in failed, failed
+    gone(box)
+
+
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("stage", ["createRuntime", "poststart", "poststop"])
 def test_a_failing_hook_leaves_no_process(limited: Box, stage: str) -> None:
     """Whatever cannot be done for a hook, it is not left alone."""

@@ -351,14 +351,16 @@ impl Manager {
         // Frozen, so that nobody forks away between the listing and the signal. A host without a freezer: best effort.
         let was_frozen = self.frozen();
         let froze = !was_frozen && self.freeze(true).is_ok();
-        for pid in self.pids()? {
+        let pids = self.pids();
+        for pid in pids.iter().flatten() {
             // It may have ended since.
-            let _ = sys::process::kill(pid, signal);
+            let _ = sys::process::kill(*pid, signal);
         }
+        // Also if the list could not be read: nobody else would let them go on.
         if froze || (was_frozen && signal == sys::process::SIGKILL) {
             self.freeze(false)?;
         }
-        Ok(())
+        pids.map(drop)
     }
 
     /// Remove the directories with everything below.
