@@ -279,3 +279,14 @@ def test_progress_is_told_in_words_too(stack: Stack, registry: Registry) -> None
     assert told
     assert all(each["progress"].startswith("[") and "B/" in each["progress"] for each in told)
     stack.docker("rmi", name)
+
+
+def test_layers_may_be_larger_than_documents(stack: Stack, tmp_path: Path) -> None:
+    large = layer({"large": bytes(9 << 20)})
+    (tmp_path / "large.tar").write_bytes(large)
+    stack.docker("import", str(tmp_path / "large.tar"), "large:1")
+    stack.docker("load", stdin=docker_archive("large:2", [large]))
+    saved = stack.call("save", "large:1", "large:2", binary=True).stdout
+    stack.docker("rmi", "large:1", "large:2")
+    assert "large:2" in stack.docker("load", stdin=saved)
+    stack.docker("rmi", "large:1", "large:2")

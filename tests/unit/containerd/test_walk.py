@@ -83,6 +83,18 @@ def test_missing_parts_end_the_walk_quietly() -> None:
     assert set(tree(_read(content), top)) == {top.digest}
 
 
+def test_layers_are_not_read() -> None:
+    """They may be of any size."""
+    content: Content = {}
+    top = Descriptor.from_json(_manifest(content, "amd"))
+
+    def read(digest: str) -> bytes:
+        assert digest == top.digest
+        return content[digest]
+
+    assert set(tree(read, top)) == {top.digest}
+
+
 def test_a_web_of_indexes_is_walked_once() -> None:
     """Ten indexes that each name the next one a thousand times: 10^30 paths, ten documents."""
     content: Content = {}

@@ -10,6 +10,7 @@ from wire.errors import InvalidArgument, NotFound
 from wire.oci.image import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, Platform
 
 _DEEPEST: Final = 8
+_DOCUMENTS: Final = INDEX_TYPES | MANIFEST_TYPES
 _OS: Final = "linux"
 _ARCHITECTURE: Final = "amd64"
 
@@ -73,7 +74,8 @@ def descend(read: Read, target: Descriptor, exists: Callable[[str], bool]) -> It
             continue
         seen.add(each.digest)
         yield each
-        if depth > _DEEPEST or not exists(each.digest):
+        # Nothing is asked about layers, which may be large.
+        if depth > _DEEPEST or each.media_type not in _DOCUMENTS or not exists(each.digest):
             continue
         below: Sequence[Descriptor] = ()
         if each.media_type in INDEX_TYPES:
