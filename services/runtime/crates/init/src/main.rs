@@ -9,6 +9,11 @@ use sys::process;
 
 fn main() {
     let mut args: Vec<Vec<u8>> = std::env::args_os().skip(1).map(|each| each.as_bytes().to_vec()).collect();
+    if args.len() == 1 && args[0] == b"--version" {
+        // Nobody to tell if standard output is closed.
+        let _ = writeln!(std::io::stdout(), "dockyard-init version {}", env!("CARGO_PKG_VERSION"));
+        return;
+    }
     if args.first().is_some_and(|first| first == b"--") {
         args.remove(0);
     }
