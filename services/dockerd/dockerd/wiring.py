@@ -351,8 +351,18 @@ def _assemble(
         tombstones=tombstones,
     )
     volume_service = VolumeService(volumes, drivers, events)
+    init = config.init_path or _beside("dockyard-init")
     system = SystemService(
-        live, daemon_id, containerd, store, images, registries, events, volume_service.driver_names
+        live,
+        daemon_id,
+        containerd,
+        store,
+        images,
+        registries,
+        events,
+        volume_service.driver_names,
+        runtime=_beside("dockyard-runtime"),
+        init=init,
     )
     meters = _meters(system, health, events) if config.metrics_address else None
     starter = Starter(
@@ -364,7 +374,7 @@ def _assemble(
         rootfs=rootfs,
         specs=SpecWriter(
             store,
-            config.init_path or _beside("dockyard-init"),
+            init,
             seccomp_profile(config.seccomp_profile),
         ),
         attacher=attacher,

@@ -23,6 +23,14 @@ _MANIFESTS_SINCE: Final = (1, 47)
 _NO_NAMES_SINCE: Final = (1, 43)
 _CONTAINERS_SINCE: Final = (1, 51)
 _IMAGE_CONFIG_SINCE: Final = (1, 50)
+_INFORMATION_SINCE: Final = {
+    "Containerd": (1, 46), "FirewallBackend": (1, 49), "DiscoveredDevices": (1, 50),
+}  # fmt: skip
+_STATUS_OF_RUNTIMES_SINCE: Final = (1, 44)
+_FOREIGN_LAYERS_UNTIL: Final = (1, 47)
+_EXPECTED_UNTIL: Final = (1, 49)
+_BRIDGE_FILTERS_UNTIL: Final = (1, 50)
+_SECURITY_FIELDS_SINCE: Final = (1, 25)
 _IPV4_CHOSEN_SINCE: Final = (1, 48)
 _DETAILED_LIST_UNTIL: Final = (1, 28)
 _SOME_USAGE_SINCE: Final = (1, 42)
@@ -88,6 +96,35 @@ def disk_usage(document: dict[str, Any], version: Version) -> dict[str, Any]:
     if "Images" in found:
         found["Images"] = [_sized_twice(each, version) for each in found["Images"]]
     return found if version >= _SOME_USAGE_SINCE else {**found, "BuilderSize": 0}
+
+
+def information(document: dict[str, Any], version: Version) -> dict[str, Any]:
+    """What is told of the daemon grew; what it was built for was told beside what it found."""
+    found = dict(document)
+    for key, since in _INFORMATION_SINCE.items():
+        if version < since:
+            found.pop(key, None)
+    if version < _STATUS_OF_RUNTIMES_SINCE:
+        found["Runtimes"] = {
+            name: {key: value for key, value in each.items() if key != "status"}
+            for name, each in found["Runtimes"].items()
+        }
+    if version < _FOREIGN_LAYERS_UNTIL:
+        found["RegistryConfig"] = {
+            **found["RegistryConfig"],
+            "AllowNondistributableArtifactsCIDRs": None,
+            "AllowNondistributableArtifactsHostnames": None,
+        }
+    if version < _EXPECTED_UNTIL:
+        for key in ("ContainerdCommit", "RuncCommit", "InitCommit"):
+            found[key] = {**found[key], "Expected": found[key]["ID"]}
+    if version < _BRIDGE_FILTERS_UNTIL:
+        found |= {"BridgeNfIptables": False, "BridgeNfIp6tables": False}
+    if version < _SECURITY_FIELDS_SINCE:
+        found["SecurityOptions"] = [
+            each.partition(",")[0].removeprefix("name=") for each in found["SecurityOptions"]
+        ]
+    return found
 
 
 def exec_document(document: dict[str, Any], version: Version) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dockerd.containerd_client.tasks import RUNTIME
 from dockerd.containers import health, limits, log_config, restart_policy, signals
 from dockerd.containers.joined import JOINED, network_mode
 from dockerd.images.reference import parse
+from dockerd.linux.controllers import abilities
 from dockerd.spec import capabilities, devices, security
 from wire.errors import InvalidArgument
 
@@ -48,11 +49,7 @@ def complete(host: dict[str, Any]) -> None:
         host["MemorySwap"] = 2 * host["Memory"]
     if (host.get("PidsLimit") or 0) <= 0:
         host["PidsLimit"] = None
-    if host.get("MemorySwappiness") == -1:
-        host["MemorySwappiness"] = None
-    # Only Windows knows it; the client was warned.
-    host.pop("CpuPercent", None)
-    if host.get("OomKillDisable") is None:
+    if host.get("OomKillDisable") is None and abilities().oom_kill_disable:
         host["OomKillDisable"] = False
     if not host.get("NetworkMode") or host["NetworkMode"] == "default":
         host["NetworkMode"] = "bridge"

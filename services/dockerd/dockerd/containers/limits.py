@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+from dockerd.containers.discarded import discard
+from dockerd.linux.controllers import Abilities, abilities
 from wire.errors import InvalidArgument
 
 _SMALLEST_MEMORY: Final = 6 << 20
@@ -18,16 +20,14 @@ _ULIMITS: Final = frozenset(
 )  # fmt: skip
 _CPUS: Final = "/sys/devices/system/cpu/online"
 _NODES: Final = "/sys/devices/system/node/online"
-_REAL_TIME: Final = (
-    "/sys/fs/cgroup/cpu/cpu.rt_runtime_us",
-    "/sys/fs/cgroup/cpu,cpuacct/cpu.rt_runtime_us",
-)
 
 
 def validate(host: dict[str, Any], *, update: bool = False) -> list[str]:
-    """Raises InvalidArgument; returns warnings."""
+    """Raises InvalidArgument; what the kernel has not is left out, and told in the warnings that are returned."""
+    able = abilities()
+    warnings = discard(host, able)
     _memory(host, update=update)
-    _cpu(host)
+    _cpu(host, able)
     _cpuset(host, "CpusetCpus", "cpuset cpus", "CPUs", _CPUS)
     _cpuset(host, "CpusetMems", "cpuset mems", "memory nodes", _NODES)
     weight = host.get("BlkioWeight") or 0
@@ -43,14 +43,11 @@ def validate(host: dict[str, Any], *, update: bool = False) -> list[str]:
     if score not in _OOM_SCORES:
         raise InvalidArgument(f"Invalid value {score}, range for oom score adj is [-1000, 1000]")
     _ulimits(host)
-    warnings = []
     if host.get("OomKillDisable") and not host.get("Memory"):
         warnings.append(
             "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running"
             " out of resources."
         )
-    if host.get("CpuPercent"):
-        warnings.append("linux does not support CPU percent. Percent discarded.")
     return warnings
 
 
@@ -80,13 +77,17 @@ def _memory(host: dict[str, Any], *, update: bool) -> None:
         )
 
 
-def _cpu(host: dict[str, Any]) -> None:
+def _cpu(host: dict[str, Any], able: Abilities) -> None:
     nano, period = host.get("NanoCpus") or 0, host.get("CpuPeriod") or 0
     quota = host.get("CpuQuota") or 0
     if nano > 0 and period > 0:
         raise InvalidArgument("Conflicting options: Nano CPUs and CPU Period cannot both be set")
     if nano > 0 and quota > 0:
         raise InvalidArgument("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
+    if nano > 0 and not able.cpu_quota:
+        raise InvalidArgument(
+            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted"
+        )
     count = os.cpu_count() or 1
     if not 0 <= nano <= count * 1_000_000_000:
         raise InvalidArgument(
@@ -102,7 +103,7 @@ def _cpu(host: dict[str, Any]) -> None:
     if shares < 0:
         raise InvalidArgument(f"invalid CPU shares ({shares}): value must be a positive integer")
     runtime, realtime = host.get("CpuRealtimeRuntime") or 0, host.get("CpuRealtimePeriod") or 0
-    if (runtime or realtime) and not any(map(os.path.exists, _REAL_TIME)):
+    if (runtime or realtime) and not able.cpu_realtime:
         raise InvalidArgument("kernel does not support CPU real-time scheduler")
     if 0 < realtime < runtime:
         raise InvalidArgument("cpu real-time runtime cannot be higher than cpu real-time period")

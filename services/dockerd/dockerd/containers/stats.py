@@ -93,12 +93,7 @@ def _document(
         "num_procs": 0,
         "storage_stats": {},
         "pids_stats": sample["pids"] if sample else {},
-        "blkio_stats": {
-            "io_service_bytes_recursive": sample["blkio"] if sample else None,
-            "io_serviced_recursive": None, "io_queue_recursive": None, "io_service_time_recursive": None,
-            "io_wait_time_recursive": None, "io_merged_recursive": None, "io_time_recursive": None,
-            "sectors_recursive": None,
-        },
+        "blkio_stats": sample["blkio"] if sample else dict.fromkeys(cgroups.BLOCK_FIGURES),
         "cpu_stats": _cpu(sample),
         "precpu_stats": _cpu(before),
         "memory_stats": sample["memory"] if sample else {},

@@ -8,6 +8,10 @@ from typing import Any, Final
 _ROOT: Final = "/sys/fs/cgroup"
 _MICROSECOND: Final = 1000
 _NANOSECONDS: Final = 1_000_000_000
+BLOCK_FIGURES: Final = (
+    "io_service_bytes_recursive", "io_serviced_recursive", "io_queue_recursive", "io_service_time_recursive",
+    "io_wait_time_recursive", "io_merged_recursive", "io_time_recursive", "sectors_recursive",
+)  # fmt: skip
 _OPERATIONS: Final = {"rbytes": "read", "wbytes": "write"}
 
 
@@ -45,12 +49,13 @@ def _unified(path: str) -> dict[str, Any]:
             "stats": memory,
         },
         "pids": _pids(f"{directory}/pids"),
-        "blkio": _unified_io(f"{directory}/io.stat"),
+        "blkio": _all_io({"io_service_bytes_recursive": _unified_io(f"{directory}/io.stat")}),
     }
 
 
 def _legacy(path: str) -> dict[str, Any]:
     usage_ns = _number(f"{_ROOT}/cpuacct{path}/cpuacct.usage")
+    each_cpu = next(iter(_lines(f"{_ROOT}/cpuacct{path}/cpuacct.usage_percpu")), "")
     ticks = _pairs(f"{_ROOT}/cpuacct{path}/cpuacct.stat")
     tick = _NANOSECONDS // os.sysconf("SC_CLK_TCK")
     throttled = _pairs(f"{_ROOT}/cpu{path}/cpu.stat")
@@ -60,6 +65,7 @@ def _legacy(path: str) -> dict[str, Any]:
             [usage_ns, ticks.get("system", 0) * tick, ticks.get("user", 0) * tick],
             [throttled.get(key, 0) for key in ("nr_periods", "nr_throttled")],
             throttled.get("throttled_time", 0),
+            [int(word) for word in each_cpu.split()],
         ),
         "memory": {
             "usage": _number(f"{memory}/memory.usage_in_bytes"),
@@ -69,15 +75,26 @@ def _legacy(path: str) -> dict[str, Any]:
             "stats": _pairs(f"{memory}/memory.stat"),
         },
         "pids": _pids(f"{_ROOT}/pids{path}/pids"),
-        "blkio": _legacy_io(f"{_ROOT}/blkio{path}/blkio.throttle.io_service_bytes_recursive"),
+        "blkio": _all_io(
+            {
+                key: _legacy_io(f"{_ROOT}/blkio{path}/blkio.throttle.{key}")
+                for key in ("io_service_bytes_recursive", "io_serviced_recursive")
+            },
+            # Lists on this version, although newer kernels count nothing of it.
+            missing=[],
+        ),
     }
 
 
-def _cpu(times: list[int], periods: list[int], throttled: int) -> dict[str, Any]:
+def _cpu(
+    times: list[int], periods: list[int], throttled: int, each: list[int] | None = None
+) -> dict[str, Any]:
+    """``each`` is the usage of each CPU, which only cgroup v1 tells."""
     total, kernel, user = times
     return {
         "cpu_usage": {
             "total_usage": total,
+            **({"percpu_usage": each} if each else {}),
             "usage_in_kernelmode": kernel,
             "usage_in_usermode": user,
         },
@@ -94,6 +111,12 @@ def _pids(prefix: str) -> dict[str, int]:
     if limit := _number(f"{prefix}.max"):
         found["limit"] = limit
     return found
+
+
+def _all_io(
+    told: dict[str, list[dict[str, Any]]], missing: list[dict[str, Any]] | None = None
+) -> dict[str, list[dict[str, Any]] | None]:
+    return {key: told.get(key, missing) for key in BLOCK_FIGURES}
 
 
 def _unified_io(path: str) -> list[dict[str, Any]]:

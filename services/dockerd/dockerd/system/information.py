@@ -13,7 +13,7 @@ from typing import Any, Final
 from google.protobuf.empty_pb2 import Empty
 
 from dockerd.api_version import MAXIMUM
-from dockerd.config import DEFAULT_RUNTIME, LiveConfig, Runtime
+from dockerd.config import DEFAULT_RUNTIME, SECCOMP_BUILTIN, Config, LiveConfig, Runtime
 from dockerd.containerd_client.client import Containerd
 from dockerd.containerd_client.tasks import RUNTIME
 from dockerd.containers.model import now
@@ -21,7 +21,11 @@ from dockerd.containers.store import ContainerStore
 from dockerd.events.bus import EventBus
 from dockerd.images.registries import RegistryHosts
 from dockerd.images.store import ImageStore
+from dockerd.linux import cgroups
+from dockerd.linux.controllers import Abilities, abilities
 from dockerd.logdrivers.options import DRIVERS
+from dockerd.spec import security
+from dockerd.system.programs import Programs, Version
 from wire.errors import EngineError
 from wire.gen.containerd.services.version.v1 import version_pb2
 from wire.registry.proxies import configured, masked
@@ -42,8 +46,11 @@ class SystemService:
         registries: RegistryHosts,
         events: EventBus,
         volume_drivers: Callable[[], Awaitable[list[str]]],
+        *,
+        runtime: str,
+        init: str,
     ) -> None:
-        """``volume_drivers`` names the drivers that can be had at the moment."""
+        """``volume_drivers`` names the drivers that can be had; ``runtime`` and ``init`` are paths of our own programs."""
         self._config = config
         self._containerd = containerd
         self._id = daemon_id
@@ -52,6 +59,9 @@ class SystemService:
         self._registries = registries
         self._events = events
         self._volume_drivers = volume_drivers
+        self._runtime = runtime
+        self._init = init
+        self._programs = Programs()
 
     async def version(self) -> dict[str, Any]:
         """GET /version; without containerd's part while that is away."""
@@ -86,14 +96,61 @@ class SystemService:
         }
 
     async def _below(self) -> list[dict[str, Any]]:
+        """What the engine works with; without what does not tell."""
+        name = self._config.current.default_runtime
+        found = {
+            "containerd": await self._containerd_version(),
+            name: await self._programs.version(self._runtime_path(name)),
+            "docker-init": await self._programs.version(self._init),
+        }
+        return [
+            {"Name": name, "Version": each.version, "Details": {"GitCommit": each.commit}}
+            for name, each in found.items()
+            if each is not None
+        ]
+
+    async def _containerd_version(self) -> Version | None:
+        """None while it is away."""
         try:
             found = await self._containerd.call(
                 "version.v1.Version", "Version", Empty(), version_pb2.VersionResponse, wait=False
             )
         except EngineError:
-            return []
-        details = {"GitCommit": found.revision}
-        return [{"Name": "containerd", "Version": found.version, "Details": details}]
+            return None
+        return Version(version=found.version, commit=found.revision)
+
+    def _runtime_path(self, name: str) -> str:
+        known = self._config.current.runtimes.get(name)
+        return known.path if known is not None else self._runtime
+
+    async def _runtimes(self) -> dict[str, dict[str, Any]]:
+        config = self._config.current
+        ours = {"path": os.path.basename(self._runtime)}
+        found = {
+            **dict.fromkeys((RUNTIME, DEFAULT_RUNTIME), ours),
+            **{name: _runtime(each) for name, each in config.runtimes.items()},
+        }
+        return {
+            name: {**each, **await self._status(self._runtime_path(name))}
+            for name, each in found.items()
+        }
+
+    async def _status(self, path: str) -> dict[str, Any]:
+        status = await self._programs.status(path)
+        return {"status": status} if status else {}
+
+    async def _commits(self) -> dict[str, Any]:
+        """What was built of which state; where that is not known, the version."""
+        found = {
+            "ContainerdCommit": await self._containerd_version(),
+            "RuncCommit": await self._programs.version(
+                self._runtime_path(self._config.current.default_runtime)
+            ),
+            "InitCommit": await self._programs.version(self._init),
+        }
+        return {
+            key: {"ID": each.revision if each is not None else "N/A"} for key, each in found.items()
+        }
 
     def states(self) -> dict[str, int]:
         """How many containers are running, paused and stopped."""
@@ -114,8 +171,8 @@ class SystemService:
             "ID": self._id,
             "Driver": "overlay2",
             "KernelVersion": platform.release(),
-            "OperatingSystem": _os_name(),
-            "OSVersion": "",
+            "OperatingSystem": _os_release("PRETTY_NAME") or f"Linux {sys.platform}",
+            "OSVersion": _os_release("VERSION_ID"),
             "OSType": "linux",
             "Architecture": platform.machine(),
             "NCPU": os.cpu_count(),
@@ -127,7 +184,8 @@ class SystemService:
         """GET /info."""
         config, registries = self._config.current, self._registries.settings
         states, found = self.states(), configured()
-        unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+        unified, able = cgroups.unified(), abilities()
+        forwarding = _forwarding()
         return {
             **self.host(),
             "Containers": sum(states.values()),
@@ -142,17 +200,17 @@ class SystemService:
                 "Authorization": list(config.authorization_plugins) or None,
                 "Log": list(DRIVERS),
             },
-            "MemoryLimit": True,
-            "SwapLimit": True,
-            "CpuCfsPeriod": True,
-            "CpuCfsQuota": True,
-            "CPUShares": True,
-            "CPUSet": True,
-            "PidsLimit": True,
-            "IPv4Forwarding": True,
+            "MemoryLimit": able.memory,
+            "SwapLimit": able.swap,
+            "CpuCfsPeriod": able.cpu_quota,
+            "CpuCfsQuota": able.cpu_quota,
+            "CPUShares": able.cpu_shares,
+            "CPUSet": able.cpuset,
+            "PidsLimit": able.pids,
+            "IPv4Forwarding": forwarding,
             "Debug": config.debug,
             "NFd": len(os.listdir("/proc/self/fd")),
-            "OomKillDisable": not unified,
+            "OomKillDisable": able.oom_kill_disable,
             "NGoroutines": len(asyncio.all_tasks()),
             "SystemTime": now(),
             "LoggingDriver": config.log_driver,
@@ -184,10 +242,7 @@ class SystemService:
             "Name": socket.gethostname(),
             "Labels": list(config.labels),
             "ExperimentalBuild": config.experimental,
-            "Runtimes": {
-                **{name: {"path": "dockyard-runtime"} for name in (RUNTIME, DEFAULT_RUNTIME)},
-                **{name: _runtime(each) for name, each in config.runtimes.items()},
-            },
+            "Runtimes": await self._runtimes(),
             "DefaultRuntime": config.default_runtime,
             "Swarm": {
                 "NodeID": "",
@@ -200,15 +255,24 @@ class SystemService:
             "LiveRestoreEnabled": True,
             "Isolation": "",
             "InitBinary": config.init_path or "docker-init",
-            "ContainerdCommit": {"ID": "dockyard"},
-            "RuncCommit": {"ID": "dockyard"},
-            "InitCommit": {"ID": "dockyard"},
-            "SecurityOptions": [
-                f"name=seccomp,profile={config.seccomp_profile}",
-                *(["name=no-new-privileges"] if config.no_new_privileges else []),
-            ],
-            "Warnings": None,
+            **await self._commits(),
+            "SecurityOptions": _security(config, unified=unified),
+            "Warnings": _warnings(config, able, unified=unified, forwarding=forwarding) or None,
             "CDISpecDirs": [],
+            **(
+                {"DefaultAddressPools": [_pool(*each) for each in config.address_pools]}
+                if config.address_pools
+                else {}
+            ),
+            "FirewallBackend": {"Driver": "nftables"},
+            "DiscoveredDevices": [],
+            "Containerd": {
+                "Address": config.containerd,
+                "Namespaces": {
+                    "Containers": config.containerd_namespace,
+                    "Plugins": f"plugins.{config.containerd_namespace}",
+                },
+            },
         }
 
 
@@ -217,12 +281,65 @@ def _runtime(runtime: Runtime) -> dict[str, Any]:
     return {"path": runtime.path, **arguments}
 
 
-def _os_name() -> str:
+def _pool(base: str, size: int) -> dict[str, Any]:
+    return {"Base": base, "Size": size}
+
+
+def _security(config: Config, *, unified: bool) -> list[str]:
+    private = (config.cgroupns_mode or ("private" if unified else "host")) == "private"
+    return [
+        *(["name=apparmor"] if security.apparmor_enabled() else []),
+        f"name=seccomp,profile={config.seccomp_profile}",
+        *(["name=cgroupns"] if private else []),
+        *(["name=no-new-privileges"] if config.no_new_privileges else []),
+    ]
+
+
+def _warnings(config: Config, able: Abilities, *, unified: bool, forwarding: bool) -> list[str]:
+    """What does not work on this host, and how the API can be reached, in Docker's words."""
+    found = [
+        (able.memory, "No memory limit support"),
+        (able.swap, "No swap limit support"),
+        (able.oom_kill_disable or unified, "No oom kill disable support"),
+        (able.cpu_quota, "No cpu cfs quota support"),
+        (able.cpu_quota, "No cpu cfs period support"),
+        (able.cpu_shares, "No cpu shares support"),
+        (able.cpuset, "No cpuset support"),
+        (able.block_weight or not unified, "No io.weight support"),
+    ]
+    names = {
+        "block_read_bps": ("io.max (rbps)", "blkio throttle.read_bps_device"),
+        "block_write_bps": ("io.max (wbps)", "blkio throttle.write_bps_device"),
+        "block_read_iops": ("io.max (riops)", "blkio throttle.read_iops_device"),
+        "block_write_iops": ("io.max (wiops)", "blkio throttle.write_iops_device"),
+    }
+    for ability, (new, old) in names.items():
+        found.append((getattr(able, ability), f"No {new if unified else old} support"))
+    found += [
+        (forwarding, "IPv4 forwarding is disabled"),
+        (
+            config.seccomp_profile == SECCOMP_BUILTIN,
+            "daemon is not using the default seccomp profile",
+        ),
+    ]
+    return [f"WARNING: {words}" for works, words in found if not works]
+
+
+def _forwarding() -> bool:
+    try:
+        with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as file:
+            return file.read().strip() == "1"
+    except OSError:
+        return False
+
+
+def _os_release(key: str) -> str:
+    """A field of the host's os-release; empty if it has none."""
     try:
         with open("/etc/os-release", encoding="utf-8") as file:
             for line in file:
-                if line.startswith("PRETTY_NAME="):
-                    return line.partition("=")[2].strip().strip('"')
+                if line.startswith(f"{key}="):
+                    return line.partition("=")[2].strip().strip("\"'")
     except OSError:
         pass
-    return f"Linux {sys.platform}"
+    return ""

@@ -19,9 +19,9 @@ async def version(system: System) -> JSONResponse:
 
 
 @router.get("/info")
-async def info(system: System) -> JSONResponse:
+async def info(request: Request, system: System) -> JSONResponse:
     """Everything about the daemon."""
-    return JSONResponse(await system.info())
+    return JSONResponse(versions.information(await system.info(), params.version(request)))
 
 
 @router.get("/system/df")
