@@ -378,6 +378,57 @@ def test_a_restore(box: Box, stand_in: StandIn, images: Path) -> None:
     assert_nothing_left(box)
 
 
+@pytest.fixture(params=["volume", "device"])
+def confused(box: Box, request: pytest.FixtureRequest) -> str:
+    """A container with a mount that a link of the image leads to the place of another, or of a device."""
+    volumes = [box.directory / "first", box.directory / "second"]
+    for each in volumes:
+        each.mkdir() if request.param == "volume" else each.touch()
+    place = "/srv/first" if request.param == "volume" else "/dev/zero"
+    (box.rootfs / "link").symlink_to(place)
+    if request.param == "volume":
+        box.mounts.append(mount("bind", place, "bind", "ro", source=str(volumes[0])))
+    box.mounts.append(mount("bind", "/link", "bind", source=str(volumes[1])))
+    box.write()
+    where = "/link is where another mount is: /srv/first"
+    return where if request.param == "volume" else "one leads to /dev/zero, which is a device"
+
+
+def test_cve_2026_115520_cve_2026_119101_mounts_that_a_link_joins_are_not_saved(
+    box: Box, stand_in: StandIn, confused: str
+) -> None:
+    """CRIU knows mounts by their places: a restore could mount one, writable, that was another, read-only."""
+    box.start("sleep", "1000")
+    result = stand_in.call("checkpoint")
+    assert (result.code, result.err) == (1, f"checkpoint: mounts: {confused}\n")
+    assert box.state()["status"] == "running"
+    box.ok("exec", box.name, "true")
+
+
+def test_cve_2026_115520_cve_2026_119101_nor_restored(
+    box: Box, stand_in: StandIn, images: Path, confused: str
+) -> None:
+    if "device" in confused:
+        # Where it is not in a tmpfs, that comes back with all that is in it.
+        box.mounts[:] = [each for each in box.mounts if not each["destination"].startswith("/dev")]
+        box.write()
+    stand_in.order(notices=RESTORED)
+    result = stand_in.restore()
+    assert (result.code, result.err) == (1, f"restore: mounts: {confused}\n")
+    assert_nothing_left(box)
+
+
+def test_a_device_may_be_mounted_from_elsewhere(box: Box, stand_in: StandIn, images: Path) -> None:
+    """Where the configuration says so itself, that is what its place stands for."""
+    box.mounts[:] = [each for each in box.mounts if not each["destination"].startswith("/dev")]
+    box.mounts.append(mount("bind", "/dev/zero", "bind", source="/dev/null"))
+    box.write()
+    stand_in.order(notices=RESTORED)
+    assert stand_in.restore().code == 0
+    found = [each for each in parts(stand_in.options, 23) if each[1] == "/dev/zero"]
+    assert found == [{1: "/dev/zero", 2: "/dev/null"}]
+
+
 def test_a_read_only_root_has_a_folder_for_the_change_of_root(
     box: Box, stand_in: StandIn, images: Path
 ) -> None:

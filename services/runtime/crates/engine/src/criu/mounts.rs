@@ -9,6 +9,7 @@ use crate::rootfs::resolve::{self, Want};
 use crate::rootfs::{bind_tree, default_devices};
 use cgroups::Manager;
 use spec::{Mount, NamespaceKind, Spec};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use sys::mount;
@@ -17,10 +18,59 @@ use sys::mount;
 /// mounts CRIU can restore.
 const NULL: &str = "/dev/null";
 
-fn add(message: &mut Message, key: &Path, value: &Path) {
-    let mut part = Message::default();
-    part.text(1, key.as_os_str().as_encoded_bytes()).text(2, value.as_os_str().as_encoded_bytes());
-    message.part(23, &part);
+/// What a key stands for.
+#[derive(Clone, Copy)]
+enum Owner {
+    /// A mount of the configuration, which is where that says, or where links of the image lead.
+    Mount {
+        literal: bool,
+    },
+    Device,
+}
+
+/// The mounts from outside in a request. Each key stands for one of them: where links of the image lead one mount to the place of
+/// another, CRIU would mount either in the place of both (CVE-2026-115520, CVE-2026-119101).
+struct Outside<'a> {
+    message: &'a mut Message,
+    owners: BTreeMap<PathBuf, Owner>,
+}
+
+impl<'a> Outside<'a> {
+    fn new(message: &'a mut Message) -> Self {
+        Self { message, owners: BTreeMap::new() }
+    }
+
+    fn add(&mut self, key: &Path, value: &Path, owner: Owner) {
+        let mut part = Message::default();
+        part.text(1, key.as_os_str().as_encoded_bytes()).text(2, value.as_os_str().as_encoded_bytes());
+        self.message.part(23, &part);
+        self.owners.insert(key.into(), owner);
+    }
+
+    /// A mount of the configuration: its destination, and where that is.
+    fn mount(&mut self, destination: &Path, key: &Path, value: &Path) -> Result<()> {
+        if self.owners.contains_key(key) {
+            return Err(Error::config(format!(
+                "mounts: {} is where another mount is: {}",
+                destination.display(),
+                key.display()
+            )));
+        }
+        self.add(key, value, Owner::Mount { literal: key == destination });
+        Ok(())
+    }
+
+    /// A device of the host, unless the configuration has the same twice, or a mount for it.
+    fn device(&mut self, path: &Path, value: &Path) -> Result<()> {
+        match self.owners.get(path) {
+            None => self.add(path, value, Owner::Device),
+            Some(Owner::Device | Owner::Mount { literal: true }) => {}
+            Some(Owner::Mount { literal: false }) => {
+                return Err(Error::config(format!("mounts: one leads to {}, which is a device", path.display())))
+            }
+        }
+        Ok(())
+    }
 }
 
 fn is_cgroup(each: &Mount) -> bool {
@@ -67,20 +117,19 @@ pub(crate) fn leave_out(spec: &Spec, pid: i32, cgroup: &Manager, message: &mut M
         let place = resolve::open(&root, path).ok();
         place.and_then(|place| resolve::path_inside(&root, place).ok()).unwrap_or_else(|| path.into())
     };
+    let mut outside = Outside::new(message);
     for each in &spec.mounts {
-        let place = real(Path::new(&each.destination));
+        let destination = Path::new(&each.destination);
+        let place = real(destination);
         if is_cgroup(each) {
             for (name, _) in hierarchies(spec, cgroup) {
-                add(message, &place.join(name), &place.join(name));
+                outside.mount(&destination.join(name), &place.join(name), &place.join(name))?;
             }
         } else if is_bind(each)? {
-            add(message, &place, &place);
+            outside.mount(destination, &place, &place)?;
         }
     }
-    for path in devices(spec) {
-        add(message, path, path);
-    }
-    Ok(())
+    devices(spec).try_for_each(|path| outside.device(path, path))
 }
 
 /// Nodes that are bound from the host where they cannot be made.
@@ -100,11 +149,13 @@ pub(crate) fn prepare(
     message: &mut Message,
 ) -> Result<()> {
     let stage = mount_root(rootfs)?;
+    let mut outside = Outside::new(message);
     for each in &spec.mounts {
         let target = Path::new(&each.destination);
         if is_cgroup(each) {
             for (name, path) in hierarchies(spec, cgroup) {
-                add(message, &target.join(name), path);
+                let key = target.join(name);
+                outside.mount(&key, &key, path)?;
             }
             continue;
         }
@@ -118,7 +169,7 @@ pub(crate) fn prepare(
         }
         let source = bundle.join(&each.source);
         if covered {
-            add(message, target, &source);
+            outside.mount(target, target, &source)?;
             continue;
         }
         let tree = bind_tree(each, bundle, &options::parse(&each.options)?)?;
@@ -126,7 +177,7 @@ pub(crate) fn prepare(
         let want = if stat.is_directory() { Want::Directory } else { Want::File };
         let place = resolve::ensure(&stage, target, want)?;
         let real = inside(&stage, &place, target)?;
-        add(message, &real, &source);
+        outside.mount(target, &real, &source)?;
         // So that places for mounts in it are made where they will be looked for.
         mount::attach(&tree, &place).context(|| format!("mount {} to {}", source.display(), each.destination))?;
     }
@@ -135,12 +186,12 @@ pub(crate) fn prepare(
         resolve::ensure(&stage, Path::new("/tmp"), Want::Directory)?;
     }
     mount::unmount(rootfs).context(|| format!("unmount {}", rootfs.display()))?;
-    if spec.linux.as_ref().is_some_and(|linux| !linux.masked_paths.is_empty()) {
-        add(message, Path::new(NULL), Path::new(NULL));
-    }
     for (at, path) in devices(spec).enumerate() {
         let own = made.join(at.to_string());
-        add(message, path, if own.exists() { &own } else { path });
+        outside.device(path, if own.exists() { &own } else { path })?;
+    }
+    if spec.linux.as_ref().is_some_and(|linux| !linux.masked_paths.is_empty()) {
+        outside.device(Path::new(NULL), Path::new(NULL))?;
     }
     // CRIU wants a mount as root. Nothing of the stage may be left in it.
     mount_root(rootfs).map(drop)
