@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dockerd.api.cork import Cork
 from dockerd.api.tls import SecureTransport, identity
+from dockerd.linux.sockets import note_answer
 
 EXTENSION: Final = "dockyard.hijack"
 PEER: Final = "dockyard.peer"
@@ -184,8 +185,12 @@ class HijackProtocol(HttpToolsProtocol):
         self._in_head = True
         self._left = self._length = -1
 
-    def take(self, head: bytes) -> tuple[int, bytes]:
-        """Write ``head`` and give the connection away: a descriptor of it, and the bytes that came already."""
+    def take(self, head: bytes, keep: Keep | None = None) -> tuple[int, bytes]:
+        """Write ``head`` and give the connection away: a descriptor of it, and the bytes that came already.
+
+        ``keep`` is given both before the client can see the head. If we die in between, the copy it keeps has no note of an
+        answer, and whoever finds it lets the client go, which then knows as much as if nothing had been kept.
+        """
         cycle = self.cycle
         cycle.response_started = cycle.response_complete = cycle.disconnected = True
         cycle.message_event.set()
@@ -197,13 +202,18 @@ class HijackProtocol(HttpToolsProtocol):
         self._head.clear()
         if isinstance(self.transport, SecureTransport):
             self.connections.discard(self)
+            # It does not outlive this process, so that nothing need be kept.
             return self.transport.lend(head), early
         self.transport.pause_reading()
         descriptor = os.dup(self.transport.get_extra_info("socket").fileno())
         os.set_blocking(descriptor, False)
+        if keep is not None:
+            keep(descriptor, early)
         view = memoryview(head)
         while view:
             view = view[os.write(descriptor, view) :]
+        if keep is not None:
+            note_answer(descriptor)
         # Only our descriptor is closed: the connection lives on in its duplicate.
         asyncio.get_running_loop().call_soon(self.transport.abort)
         return descriptor, early
@@ -213,4 +223,5 @@ def _nothing() -> None:
     """Nobody waits for the end of a response that HTTP does not see."""
 
 
-Take = Callable[[bytes], tuple[int, bytes]]
+Keep = Callable[[int, bytes], None]
+Take = Callable[[bytes, Keep | None], tuple[int, bytes]]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from dockerd.api.hijack import EXTENSION, Take
+from dockerd.api.hijack import EXTENSION, Keep, Take
 from dockerd.api.websocket import handshake
 
 RAW: Final = "application/vnd.docker.raw-stream"
@@ -46,8 +47,13 @@ def content_type(request: Request, *, framed: bool) -> str:
     return MULTIPLEXED if framed and version >= _FRAMED_TYPE_SINCE else RAW
 
 
-def upgrade(request: Request, *, framed: bool) -> tuple[int, str]:
-    """Answer an attach or exec start and take the connection: its descriptor, and early bytes in base64."""
+def upgrade(
+    request: Request, *, framed: bool, keep: Callable[[int, str], None] | None = None
+) -> tuple[int, str]:
+    """Answer an attach or exec start and take the connection: its descriptor, and early bytes in base64.
+
+    ``keep`` gets both before the client can see the answer.
+    """
     if request.headers.get("x-upgrade"):
         head = (
             f"HTTP/1.1 101 UPGRADED\r\nContent-Type: {content_type(request, framed=framed)}\r\n"
@@ -55,8 +61,12 @@ def upgrade(request: Request, *, framed: bool) -> tuple[int, str]:
         )
     else:
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {RAW}\r\n{_daemon(request)}\r\n"
-    descriptor, early = _take(request)(head.encode())
-    return descriptor, base64.b64encode(early).decode()
+    take = _take(request)
+    if keep is None:
+        descriptor, early = take(head.encode(), None)
+    else:
+        descriptor, early = take(head.encode(), lambda copied, text: keep(copied, _text(text)))
+    return descriptor, _text(early)
 
 
 def upgrade_websocket(request: Request) -> tuple[int, bytes]:
@@ -65,7 +75,7 @@ def upgrade_websocket(request: Request) -> tuple[int, bytes]:
     Raises InvalidArgument for a request that is none, PermissionDenied for one of a foreign page.
     """
     head = handshake.head(handshake.accept(request.headers))
-    return _take(request)(f"{head}{_daemon(request)}\r\n".encode())
+    return _take(request)(f"{head}{_daemon(request)}\r\n".encode(), None)
 
 
 def binary_messages(request: Request) -> bool:
@@ -74,14 +84,18 @@ def binary_messages(request: Request) -> bool:
     return version >= _BINARY_SINCE
 
 
-def begin_wait(request: Request) -> int:
-    """Send the head of a wait's answer; the descriptor on which its one chunk goes out later."""
+def begin_wait(request: Request, keep: Keep) -> int:
+    """Send the head of a wait's answer; the descriptor on which its one chunk goes out later, which ``keep`` gets first."""
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
         f"Connection: close\r\n{_daemon(request)}\r\n"
     )
-    descriptor, _ = _take(request)(head.encode())
+    descriptor, _ = _take(request)(head.encode(), keep)
     return descriptor
+
+
+def _text(early: bytes) -> str:
+    return base64.b64encode(early).decode()
 
 
 def _daemon(request: Request) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from dockerd.containers import handover
@@ -15,10 +15,15 @@ from dockerd.containers.errors import IsRestarting
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
 from dockerd.fdstore import FdStore
+from dockerd.linux.sockets import has_answer
 from wire.addresses import ensure_dir, short_dir
 from wire.errors import Conflict
 
 PREFIX: Final = "attach-"
+
+
+Message = Callable[[str], dict[str, Any]]
+Take = Callable[[Callable[[int, str], None] | None], tuple[int, str]]
 
 
 class Attacher:
@@ -47,18 +52,27 @@ class Attacher:
             raise IsRestarting(container.container_id)
         return container
 
-    async def attach(self, container: Container, message: dict[str, Any], client: int) -> None:
-        """Hand a client over, now or when the container starts; ``client`` belongs to us from now on."""
+    async def attach(self, container: Container, message: Message, take: Take) -> None:
+        """Take a client, and hand it over now or when the container starts.
+
+        ``take(keep)`` answers the client and returns its descriptor and early bytes, as text; ``keep`` is for what must be there
+        before the client knows. ``message`` makes the request to the shim from the early bytes.
+        """
         self._announcer.say(container, "attach")
         if container.running:
-            await handover.hand_over(self.path(container.container_id), message, client)
+            client, early = take(None)
+            await handover.hand_over(self.path(container.container_id), message(early), client)
             return
         name = f"{PREFIX}{container.container_id}.{secrets.token_hex(8)}"
-        # The note first: the next daemon drops a client without one.
-        with open(os.path.join(self._notes, name), "w", encoding="utf-8") as file:
-            json.dump(message, file)
-        self._kept.keep(name, client)
-        container.pending.append((name, message, client))
+
+        def keep(client: int, early: str) -> None:
+            # The note first: the next daemon drops a client without one.
+            with open(os.path.join(self._notes, name), "w", encoding="utf-8") as file:
+                json.dump(message(early), file)
+            self._kept.keep(name, client)
+
+        client, early = take(keep)
+        container.pending.append((name, message(early), client))
 
     def resume_all(self, given: Collection[tuple[str, int]]) -> None:
         """The clients that wait for starts since the daemon before us: names and descriptors."""
@@ -72,7 +86,8 @@ class Attacher:
                     message = json.load(file)
             except (OSError, ValueError):
                 message = None
-            if container is None or message is None:
+            # A client without an answer does not know that it waits.
+            if container is None or message is None or not has_answer(client):
                 os.close(client)
                 self._forget(name)
             else:

@@ -16,6 +16,7 @@ from dockerd.containers.state import NEVER
 from dockerd.containers.store import ContainerStore
 from dockerd.containers.tombstones import Tombstones
 from dockerd.fdstore import FdStore
+from dockerd.linux.sockets import has_answer
 from wire.errors import EngineError
 
 PREFIX: Final = "wait-"
@@ -71,11 +72,18 @@ class Waits:
         self._background = Background()
         self._count = 0
 
-    def begin(self, container_id: str, condition: str, descriptor: int) -> None:
-        """The head of the answer is sent; the rest follows when the condition holds."""
+    def name(self, container_id: str, condition: str) -> str:
+        """The name of a new wait, which tells all about it."""
         self._count += 1
-        name = f"{PREFIX}{container_id}.{condition}.{self._ends(container_id)}.{os.getpid()}x{self._count}"
+        return f"{PREFIX}{container_id}.{condition}.{self._ends(container_id)}.{os.getpid()}x{self._count}"
+
+    def keep(self, name: str, descriptor: int) -> None:
+        """A wait begins: from here on it outlives this process."""
         self._kept.keep(name, descriptor)
+
+    def begin(self, name: str, descriptor: int) -> None:
+        """The head of the answer is sent; the rest follows when the condition holds."""
+        container_id, condition, *_ = name.removeprefix(PREFIX).split(".")
         self._background.begin(self._finish(container_id, condition, descriptor, name))
 
     def resume_all(self, given: Collection[tuple[str, int]]) -> None:
@@ -83,7 +91,12 @@ class Waits:
         waits = [each for each in given if each[0].startswith(PREFIX)]
         self._tombstones.keep({name.removeprefix(PREFIX).partition(".")[0] for name, _ in waits})
         for name, descriptor in waits:
-            self._resume(name, descriptor)
+            if has_answer(descriptor):
+                self._resume(name, descriptor)
+            else:
+                # Nobody was told that it waits.
+                self._kept.drop(name)
+                os.close(descriptor)
 
     def _resume(self, name: str, descriptor: int) -> None:
         container_id, condition, before, _ = name.removeprefix(PREFIX).split(".")

@@ -41,6 +41,22 @@ def pass_netlink_types(descriptor: socket.socket, types: tuple[int, ...]) -> Non
     attach_filter(descriptor, program)
 
 
+_NOTED: Final = 4
+"""A priority that every queue treats as the usual one, and that nobody sets."""
+
+
+def note_answer(descriptor: int) -> None:
+    """Leave on a socket, for whoever holds a copy of it, that the head of its answer was written."""
+    with socket.socket(fileno=os.dup(descriptor)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, _NOTED)
+
+
+def has_answer(descriptor: int) -> bool:
+    """Whether `note_answer` was there."""
+    with socket.socket(fileno=os.dup(descriptor)) as client:
+        return client.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY) == _NOTED
+
+
 async def read_by_peer(descriptor: int, patience: float) -> bool:
     """Until the other end of a Unix socket has read what was written, at most ``patience`` seconds; whether it has.
 

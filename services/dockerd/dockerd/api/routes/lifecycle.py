@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 from starlette.responses import Response
@@ -100,7 +100,9 @@ async def wait(
     """Answered when the condition holds, by this daemon or the next."""
     container = containers.get(reference)
     condition = condition_of(params.text(request, "condition"))
-    waits.begin(container.container_id, condition, streams.begin_wait(request))
+    name = waits.name(container.container_id, condition)
+    descriptor = streams.begin_wait(request, lambda copied, _early: waits.keep(name, copied))
+    waits.begin(name, descriptor)
     return streams.Taken()
 
 
@@ -115,11 +117,17 @@ async def attach(reference: str, request: Request, attacher: Attach, reader: Log
         records = _records(container, reader, wanted)
         descriptor, _ = streams.upgrade(request, framed=framed)
         return await _replay(records, descriptor, framed=framed)
-    descriptor, early = streams.upgrade(request, framed=framed)
-    message = handover.request(
-        exec_id="", multiplexed=framed, detach_keys=keys, early=early, **wanted
+
+    def message(early: str) -> dict[str, Any]:
+        return handover.request(
+            exec_id="", multiplexed=framed, detach_keys=keys, early=early, **wanted
+        )
+
+    await attacher.attach(
+        container,
+        message,
+        lambda keep: streams.upgrade(request, framed=framed, keep=keep),
     )
-    await attacher.attach(container, message, descriptor)
     return streams.Taken()
 
 
@@ -139,7 +147,8 @@ async def attach_by_websocket(
     if records is not None:
         return await _replay(records, descriptor, framed=False)
     message = handover.request(exec_id="", multiplexed=False, detach_keys=keys, early="", **wanted)
-    await attacher.attach(container, message, descriptor)
+    # Its frames are ours to unwrap, so that it ends with this process: nothing is kept.
+    await attacher.attach(container, lambda _early: message, lambda _keep: (descriptor, ""))
     return streams.Taken()
 
 
