@@ -8,8 +8,12 @@ mountpoint -q /dev || mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
-mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /run
+# The repository may be in /tmp.
+mkdir /run/clone && mount --bind "$LANE_CLONE" /run/clone
+mount -t tmpfs tmpfs /tmp
+[ -d "$LANE_CLONE" ] || mkdir -p "$LANE_CLONE"
+mount --move /run/clone "$LANE_CLONE"
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 cd "$LANE_CLONE" || exit 1
