@@ -33,17 +33,13 @@ from dockerd.configuration.load import load
 _CHECKS = "no_failure_of_ours,not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 _PATIENCE = 30
 _GROWTH = 64 << 20
-# A connection that is taken over is no HTTP that a tester of HTTP could judge.
-_TAKEN = (
-    "/containers/{reference}/attach",
-    "/containers/{reference}/attach/ws",
-    "/exec/{exec_id}/start",
-)
 # What never ends by itself is asked for its end.
 _ENDS = {
     "/events": {"until": "1"},
     "/containers/{reference}/stats": {"stream": "false"},
     "/containers/{reference}/logs": {"follow": "false"},
+    "/containers/{reference}/attach": {"stream": "false"},
+    "/containers/{reference}/attach/ws": {"stream": "false"},
     "/containers/{reference}/stop": {"t": "0"},
     "/containers/{reference}/restart": {"t": "0"},
 }  # fmt: skip
@@ -70,8 +66,8 @@ def document() -> dict[str, Any]:
     return whole
 
 
-def settings(document: dict[str, Any], *, named: bool) -> str:
-    """schemathesis.toml; with ``named`` the references are those of things that exist."""
+def settings(document: dict[str, Any], names: dict[str, str]) -> str:
+    """schemathesis.toml; ``names`` are those of things that exist, by the beginning of paths."""
     lines = [
         "[checks]",
         'not_a_server_error = { expected-statuses = ["2xx", "3xx", "4xx", "501", "503"] }',
@@ -79,11 +75,11 @@ def settings(document: dict[str, Any], *, named: bool) -> str:
     for path in document["paths"]:
         given = dict(_ENDS.get(path, {}))
         name = next(
-            (each for start, each in _NAMES.items() if path.startswith(start) and "{" in path), ""
+            (each for start, each in names.items() if path.startswith(start) and "{" in path), ""
         )
-        if named and name:
+        if name:
             given[path.partition("{")[2].partition("}")[0]] = name
-        if path in _TAKEN or (named and path in _SPARED):
+        if names and path in _SPARED:
             lines += ["[[operations]]", f"include-path = {json.dumps(path)}", "enabled = false"]
         elif path in _REMOTE:
             expected = 'expected-statuses = ["2xx", "3xx", "4xx", "500", "501", "503"]'
@@ -133,8 +129,8 @@ def reachable(path: Path) -> Iterator[str]:
         thread.join()
 
 
-def prepare(stack: Stack) -> None:
-    """Things that exist, made again when the fuzz has removed them."""
+def prepare(stack: Stack) -> dict[str, str]:
+    """Things that exist, made again when the fuzz has removed them; their names, by the beginning of paths."""
     stack.call("network", "create", "fuzzed")
     stack.call("volume", "create", "fuzzed")
     stack.call(
@@ -150,6 +146,8 @@ def prepare(stack: Stack) -> None:
         "sleep",
         "3600",
     )
+    made = stack.request("POST", "/containers/fuzzed/exec", {"Cmd": ["ls"], "AttachStdout": True})
+    return {**_NAMES, "/exec/": made[1]["Id"] if made[0] == 201 else "fuzzed"}
 
 
 def resident(stack: Stack) -> int:
@@ -163,11 +161,13 @@ def descriptors(stack: Stack) -> int:
     return len(list(Path(f"/proc/{stack.pid('dockerd')}/fd").iterdir()))
 
 
-def fuzz(tester: str, url: str, folder: Path, seconds: int, *, named: bool, seed: str) -> int:
+def fuzz(
+    tester: str, url: str, folder: Path, seconds: int, *, names: dict[str, str], seed: str
+) -> int:
     """One run; its exit status."""
     whole = document()
     (folder / "openapi.json").write_text(json.dumps(whole))
-    (folder / "schemathesis.toml").write_text(settings(whole, named=named))
+    (folder / "schemathesis.toml").write_text(settings(whole, names))
     words = [
         *(
             str(Path(tester).absolute()),
@@ -218,9 +218,18 @@ def main(arguments: list[str]) -> int:
             prepare(stack)
             before, pid, files = resident(stack), stack.pid("dockerd"), descriptors(stack)
             for named in (False, True):
-                prepare(stack)
+                names = prepare(stack)
                 half = given.seconds // 2
-                codes.append(fuzz(given.tester, url, folder, half, named=named, seed=given.seed))
+                codes.append(
+                    fuzz(
+                        given.tester,
+                        url,
+                        folder,
+                        half,
+                        names=names if named else {},
+                        seed=given.seed,
+                    )
+                )
             assert stack.pid("dockerd") == pid, "dockerd died"
             assert stack.request("GET", "/_ping")[0] == 200
             wait_until(lambda: descriptors(stack) <= files + 16, what="descriptors to be closed")

@@ -116,6 +116,29 @@ def test_remove(clean: Stack, kind: str) -> None:
         assert clean.docker("volume", "ls", "-q") == ""
 
 
+def test_what_is_left_of_a_removed_container(clean: Stack) -> None:
+    """A removal is answered before everything is gone, and does not need containerd; the next daemon does the rest."""
+    container = clean.docker("run", "-d", "-v", "/data", "--name", "gone", "busybox", "true")
+    (volume,) = clean.docker("volume", "ls", "-q").split()
+    clean.docker("wait", "gone")
+    wait_until(lambda: not (clean.root / "docker/rootfs/overlayfs" / container).exists())
+    directory = clean.root / "docker/containers" / container
+    containerd = clean.pid("containerd")
+    os.kill(containerd, signal.SIGSTOP)
+    try:
+        clean.docker("rm", "gone")
+        assert clean.docker("ps", "-aq") == ""
+        assert (directory / "removed.json").exists()
+        os.kill(clean.pid("dockerd"), signal.SIGKILL)
+    finally:
+        os.kill(containerd, signal.SIGCONT)
+    wait_until(lambda: not directory.exists())
+    # It has nothing to do with the creation of the next, or with volumes that were not to go.
+    assert clean.docker("volume", "ls", "-q") == volume
+    clean.docker("run", "--name", "gone", "busybox", "true")
+    clean.docker("volume", "rm", volume)
+
+
 @each_daemon
 def test_auto_remove(clean: Stack, kind: str) -> None:
     """`docker run --rm`: the exit code is right, or it is the daemon's that was killed; the container is gone."""

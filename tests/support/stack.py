@@ -143,6 +143,9 @@ class Stack:
         names = self.docker("ps", "-aq").split()
         if names:
             self.docker("rm", "-f", "-v", *names)
+        kept = self.root / "docker/containers"
+        # What nobody can see any more is taken away after the answer.
+        wait_until(lambda: not os.listdir(kept), what="the rest of removed containers")
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -405,7 +405,7 @@ def _assemble(
     waits = Waits(store, kept, tombstones)
     image_remover = ImageRemover(images, events)
     scratch = _scratch(config.data_root)
-    for owner in (volume_use, supervisor, health, execs, remover, stopper, waits):
+    for owner in (volume_use, teardown, supervisor, health, execs, remover, stopper, waits):
         stack.push_async_callback(owner.close)
     lister = Lister(store, networks, images, rootfs)
     websockets = Tunnels()

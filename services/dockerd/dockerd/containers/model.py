@@ -8,10 +8,14 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from dockerd.containers.errors import ContainerNotFound
 from dockerd.containers.state import State
-from wire.atomic import write_atomic
+from wire.atomic import sync_directory, write_atomic
+
+_RECORD: Final = "config.v2.json"
+_REMOVED: Final = "removed.json"
 
 
 def now() -> str:
@@ -66,6 +70,9 @@ class Container:
     """The descriptor of the manifest that it was made of, with its platform."""
     held: bool = False
     torn_down: bool = False
+    removal: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while it is being removed: what is left to tear down is the remover's."""
+    retired: bool = False
     # How to mount its snapshot, which never changes; None until containerd was asked.
     layers: list[tuple[str, str, list[str]]] | None = None
 
@@ -103,25 +110,39 @@ class Container:
         return dict((self.host.get("LogConfig") or {}).get("Config") or {})
 
     def save(self) -> None:
-        """Record it, durably; with ``--rm`` not beyond the machine's power, because then it is gone in any case."""
+        """Record it, durably; with ``--rm`` not beyond the machine's power, because then it is gone in any case.
+
+        Raises ContainerNotFound for one that was removed meanwhile.
+        """
+        if self.retired:
+            raise ContainerNotFound(self.container_id)
         document = {name: getattr(self, name) for name in self._RECORDED}
         document["state"] = self.state.document()
         document["removal_due"] = self.removing or self.removal_due
         durable = not self.host.get("AutoRemove")
-        write_atomic(
-            f"{self.directory}/config.v2.json", json.dumps(document).encode(), durable=durable
-        )
+        write_atomic(f"{self.directory}/{_RECORD}", json.dumps(document).encode(), durable=durable)
 
     @classmethod
-    def load(cls, directory: str) -> Container:
-        """Read a record; raises ValueError, KeyError, TypeError or OSError for one that cannot be used."""
-        with open(f"{directory}/config.v2.json", "rb") as file:
+    def load(cls, directory: str, *, retired: bool = False) -> Container:
+        """Read a record, or that of a removed container; raises ValueError, KeyError, TypeError or OSError."""
+        with open(f"{directory}/{_REMOVED if retired else _RECORD}", "rb") as file:
             document = json.load(file)
         document["state"] = State.parse(document["state"])
         return cls(directory=directory, **document)
 
+    def retire(self) -> None:
+        """From here on it does not exist: who finds its directory removes what is left of it."""
+        os.rename(f"{self.directory}/{_RECORD}", f"{self.directory}/{_REMOVED}")
+        self.retired = True
+        if not self.host.get("AutoRemove"):
+            sync_directory(self.directory)
+
     def erase(self) -> None:
-        """Remove its directory."""
-        # The record first: without it the next start removes the rest.
-        os.unlink(f"{self.directory}/config.v2.json")
-        shutil.rmtree(self.directory, ignore_errors=True)
+        """Remove the directory of a retired container, the record last."""
+        for name in os.listdir(self.directory):
+            path = f"{self.directory}/{name}"
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            elif name != _REMOVED:
+                os.unlink(path)
+        shutil.rmtree(self.directory)

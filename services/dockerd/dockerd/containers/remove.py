@@ -71,27 +71,27 @@ class Remover:
 
     async def _remove(self, container: Container, *, volumes: bool) -> None:
         container.removing, container.removing_volumes = True, volumes
+        container.removal.set()
         try:
-            if not container.host.get("AutoRemove") or container.state.started_at == NEVER:
-                # By this mark the next daemon finishes what this one may not; after --rm it needs none.
+            if _takes_steps(container, volumes=volumes):
+                # By this mark the next daemon finishes what this one may not.
                 container.save()
             await self._end(container)
             async with container.lock:
                 if container.running:
                     # A start that was under way has gone through.
                     await self._tasks.delete(container.container_id)
-                await self._teardown.run(container)
-                await self._tasks.remove_snapshot(container.container_id)
-                await self._image_mounts.remove(container.container_id, container.directory)
+                await self._teardown.release(container)
                 if volumes:
                     await self._remove_anonymous(container)
                 if container.waiters:
                     self._tombstones.put(container.container_id, container.state.exit_code)
-                container.erase()
+                container.retire()
                 self._store.discard(container)
         except Exception:
             # Only a failure is taken back: a daemon that ends leaves the mark.
             container.removing = container.removal_due = False
+            container.removal.clear()
             with contextlib.suppress(OSError):
                 container.save()
             raise
@@ -99,6 +99,33 @@ class Remover:
         self._backoff.forget(container)
         self._announcer.say(container, "destroy")
         wait.finish_removed(container)
+        # Nobody can see the rest any more.
+        self._background.begin(self._finish(container))
+
+    def finish(self, container: Container) -> None:
+        """Take away what an earlier daemon has left of a container that it had removed."""
+        self._background.begin(self._finish(container))
+
+    async def _finish(self, container: Container) -> None:
+        """What is not done when this daemon ends is done by the next."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._teardown.run(container)
+                await self._tasks.remove_snapshot(container.container_id)
+                await self._image_mounts.remove(container.container_id, container.directory)
+                container.erase()
+            except Unavailable:
+                await asyncio.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+            except (EngineError, OSError) as error:
+                logger.warning(
+                    "something is left of a removed container",
+                    extra={"container": container.container_id, "error": str(error)},
+                )
+                return
+            else:
+                return
 
     async def _end(self, container: Container) -> None:
         if container.state.restarting:
@@ -160,3 +187,10 @@ class Remover:
     async def close(self) -> None:
         """Leave the rest to the next daemon."""
         await self._background.close()
+
+
+def _takes_steps(container: Container, *, volumes: bool) -> bool:
+    """Whether a daemon that dies could leave it half removed; what goes by itself needs no mark after its end."""
+    if container.host.get("AutoRemove") and container.state.started_at != NEVER:
+        return False
+    return container.running or container.state.restarting or (volumes and bool(container.mounts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -21,22 +22,33 @@ class ContainerStore:
         self._by_id: dict[str, Container] = {}
         self._by_name: dict[str, str] = {}
         self._unfinished: list[str] = []
+        self._retired: list[Container] = []
         os.makedirs(self._root, mode=0o710, exist_ok=True)
 
     def load(self) -> None:
-        """Read every record; a directory without one is what a crash left: ``unfinished`` names it."""
+        """Read every record; what else there is a crash has left: ``retired`` and ``unfinished`` tell of it."""
         for name in os.listdir(self._root):
-            directory = f"{self._root}/{name}"
             try:
-                container = Container.load(directory)
-            except FileNotFoundError:
-                self._unfinished.append(name)
+                self._load(name)
             except (OSError, ValueError, TypeError, KeyError) as error:
                 logger.warning(
-                    "container record unreadable", extra={"path": directory, "error": str(error)}
+                    "container record unreadable",
+                    extra={"path": self.directory(name), "error": str(error)},
                 )
-            else:
-                self.add(container)
+
+    def _load(self, name: str) -> None:
+        directory = self.directory(name)
+        with contextlib.suppress(FileNotFoundError):
+            self.add(Container.load(directory))
+            return
+        try:
+            self._retired.append(Container.load(directory, retired=True))
+        except FileNotFoundError:
+            self._unfinished.append(name)
+
+    def retired(self) -> tuple[Container, ...]:
+        """Containers that were removed by an earlier daemon, of which something is left."""
+        return tuple(self._retired)
 
     def unfinished(self) -> tuple[str, ...]:
         """The ids of containers of which only a directory, and perhaps a snapshot, is left."""

@@ -139,7 +139,7 @@ class Supervisor:
         self._announcer.say(container, "die", attributes)
         if not removes:
             wait.finish_ended(container)
-        await self._teardown.run(container)
+        await self._teardown.end(container)
         if restarts:
             delay = self._backoff.next(container, at)
             container.restarting = self._background.spawn(self._restart_later(container, delay))
@@ -186,7 +186,9 @@ class Supervisor:
             await self._teardown.run(container)
 
     async def sweep(self) -> None:
-        """At the daemon's start: take away what creations have left that were cut short before there was a record."""
+        """At the daemon's start: take away what is left of removed containers, and of creations that have no record yet."""
+        for container in self._store.retired():
+            self._remover.finish(container)
         for container_id in self._store.unfinished():
             try:
                 await self._tasks.remove_snapshot(container_id)

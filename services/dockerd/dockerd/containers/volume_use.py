@@ -22,6 +22,11 @@ class VolumeUse:
         self._copies = itertools.count()
         self._background = Background()
 
+    @staticmethod
+    def uses(container: Container) -> bool:
+        """Whether it has any."""
+        return any(_volumes(container))
+
     async def begin(self, container: Container) -> None:
         """Mount them for a start, and learn where they are. Raises what ``Mounter.mount`` does."""
         points = list(_volumes(container))
