@@ -114,3 +114,18 @@ def test_letters_that_go_folds() -> None:
     assert document["Sysctls"] == {"a": "b"}
     with pytest.raises(InvalidArgument, match="duplicate field"):
         fields.check({}, {"Sysctls": {}, "sy\u017fctls": {}})
+
+
+@pytest.mark.parametrize(
+    ("document", "struct"),
+    [
+        ({"HostConfig": {"Sysctls": [None, None]}}, "HostConfig.Sysctls"),
+        ({"hostconfig": {"Mounts": {}}}, "HostConfig.Mounts"),
+        ({"Healthcheck": 7}, "Config.Healthcheck"),
+        ({"NetworkingConfig": []}, "CreateRequest.NetworkingConfig"),
+    ],
+)
+def test_every_part_of_a_create_request_is_checked(document: dict[str, Any], struct: str) -> None:
+    """Older versions' requests are rewritten right after."""
+    with pytest.raises(InvalidArgument, match=f"into Go struct field {struct}"):
+        fields.check_request(document)

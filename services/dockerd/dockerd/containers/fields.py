@@ -130,8 +130,9 @@ def _check_nested(fields: Mapping[str, str], document: dict[str, Any]) -> None:
 
 
 def check_request(document: dict[str, Any]) -> None:
-    """The parts of a create request."""
+    """A create request, with all its parts: older versions' are rewritten before anything else looks at them."""
     check_fields("CreateRequest", _REQUEST, document)
+    check(document, document.get("HostConfig") or {})
     networking = document.get("NetworkingConfig") or {}
     check_fields("NetworkingConfig", _NETWORKING, networking)
     for settings in (networking.get("EndpointsConfig") or {}).values():
