@@ -15,7 +15,7 @@ from dockerd.config import Config
 from dockerd.configuration import command_line
 from dockerd.configuration.load import load
 from dockerd.system.information import VERSION
-from dockerd.wiring import serve
+from dockerd.wiring.serve import serve
 from wire import telemetry
 from wire.errors import EngineError
 

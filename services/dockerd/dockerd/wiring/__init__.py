@@ -1,0 +1,1 @@
+"""The composition root: a file for each subsystem makes its objects by hand, and ``serve`` runs them."""
