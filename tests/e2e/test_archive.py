@@ -162,3 +162,25 @@ def test_diff(stack: Stack) -> None:
         "C /home",
     } <= lines
     assert not any(line.endswith(("/.dockerenv", "/etc/hosts", "/dev")) for line in lines)
+
+
+def test_of_a_stopped_container_has_the_parts_of_volumes_and_images(
+    stack: Stack, tmp_path: Path
+) -> None:
+    script = "mkdir -p /x/in/deep; echo below >/x/in/file; ln -s /etc /x/out"
+    stack.docker("run", "--rm", "-v", "parts:/x", "busybox", "sh", "-c", script)
+    part, image = "type=volume,src=parts,dst=/m,volume-subpath", "type=image,src=busybox,dst=/i"
+    stack.docker("create", "--name", "whole", "--mount", f"{part}=in", "busybox")
+    stack.docker("create", "--name", "out", "--mount", f"{part}=out", "busybox")
+    stack.docker("create", "--name", "picture", "--mount", f"{image},image-subpath=data", "busybox")
+    archive = stack.call("cp", "whole:/m/file", "-", binary=True).stdout
+    assert b"below" in archive
+    (tmp_path / "given").write_text("given")
+    stack.docker("cp", str(tmp_path / "given"), "whole:/m/deep/")
+    script = "cat /x/in/deep/given"
+    assert stack.docker("run", "--rm", "-v", "parts:/x", "busybox", "sh", "-c", script) == "given"
+    assert b"from the image" in stack.call("cp", "picture:/i/seed", "-", binary=True).stdout
+    # A link in a volume leads nowhere but into the volume.
+    assert "Could not find the file" in stack.fails("cp", "out:/m/passwd", "-")
+    stack.docker("rm", "whole", "out", "picture")
+    stack.docker("volume", "rm", "parts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -76,18 +77,23 @@ class Filesystems:
 
 def _mount(root: int, point: dict[str, Any]) -> None:
     """A volume or bind at its place, which is made if need be; one whose source is gone is left out."""
-    if point["Type"] == "tmpfs" or point.get("Subpath"):
+    if point["Type"] == "tmpfs":
         return
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        tree = linux_mounts.open_tree(point["Source"], _TREE)
-        try:
-            target = _target(root, point["Destination"], directory=os.path.isdir(point["Source"]))
-            try:
-                linux_mounts.attach_at(tree, target)
-            finally:
-                os.close(target)
-        finally:
-            os.close(tree)
+    with contextlib.ExitStack() as opened:
+
+        def held(descriptor: int) -> int:
+            opened.callback(os.close, descriptor)
+            return descriptor
+
+        # What is below a volume may be anything that a container has put there.
+        opened.enter_context(contextlib.suppress(FileNotFoundError, NotADirectoryError))
+        source = held(os.open(point["Source"], os.O_PATH | os.O_CLOEXEC))
+        if subpath := point.get("Subpath"):
+            source = held(open_in_root(source, subpath, os.O_PATH))
+        directory = stat.S_ISDIR(os.fstat(source).st_mode)
+        tree = held(linux_mounts.open_tree(f"/proc/self/fd/{source}", _TREE))
+        target = held(_target(root, point["Destination"], directory=directory))
+        linux_mounts.attach_at(tree, target)
 
 
 def _target(root: int, path: str, *, directory: bool) -> int:
