@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -12,9 +13,10 @@ import urllib.parse
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import zstandard
 from tests.support.images import busybox_layer, docker_archive, layer
 from tests.support.registry import Registry, running_registry
 from tests.support.stack import Stack
@@ -305,3 +307,52 @@ def test_pushes_tell_how_far_they_are(stack: Stack, registry: Registry) -> None:
     _, old = stack.request("GET", f"/v1.43/images/{name}/json")
     assert old["VirtualSize"] == old["Size"]
     stack.docker("rmi", name)
+
+
+def test_a_token_made_before_is_shown_as_it_is(stack: Stack) -> None:
+    class Service(Web):
+        seen: ClassVar[list[tuple[str, str]]] = []
+
+        def do_GET(self) -> None:
+            given = self.headers["Authorization"] or ""
+            self.seen.append((self.path, given))
+            self.send_response(404 if given == "Bearer made-before" else 401)
+            # A service that nobody must need: the port is closed.
+            self.send_header("WWW-Authenticate", 'Bearer realm="http://127.0.0.1:1/token"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET  # noqa: N815 - the library's name
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = f"127.0.0.1:{server.server_address[1]}"
+        document = json.dumps({"registrytoken": "made-before"}).encode()
+        headers = {"X-Registry-Auth": base64.urlsafe_b64encode(document).decode()}
+        for method, path in (
+            ("POST", f"/images/create?fromImage={address}/app&tag=1"),
+            ("GET", f"/distribution/{address}/app:1/json"),
+        ):
+            Service.seen.clear()
+            status, answer = stack.request(method, path, headers=headers)
+            assert (status, "token" in str(answer)) == (404, False), answer
+            assert "Bearer made-before" in {given for _, given in Service.seen}
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_import_of_what_zstd_has_packed(stack: Stack) -> None:
+    tree = layer({"etc/": b"", "etc/given": b"x" * 100_000})
+    half = len(tree) // 2
+    # Two frames, as parallel compressors write them.
+    packed = zstandard.compress(tree[:half]) + zstandard.compress(tree[half:])
+    stack.docker("import", "-", "packed:1", stdin=packed)
+    found = json.loads(stack.docker("image", "inspect", "packed:1"))[0]
+    assert found["RootFS"]["Layers"] == [f"sha256:{hashlib.sha256(tree).hexdigest()}"]
+    broken = stack.fails("import", "-", "broken:1", stdin=packed[:40] + b"?" * 60)
+    assert "the archive cannot be read" in broken
+    stack.docker("rmi", "packed:1")

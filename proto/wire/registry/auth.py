@@ -26,10 +26,14 @@ Connect = Callable[[str, bool], http.client.HTTPConnection]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user's name and secret; an empty name with a secret is an identity token."""
+    """A user's name and secret; an empty name with a secret is an identity token.
+
+    ``header`` is an Authorization header that somebody made before, and that holds as it is.
+    """
 
     username: str = ""
     secret: str = ""
+    header: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ def authorize(
     ``scope`` may be empty; ``plain`` allows a token service without TLS; ``offline`` asks for an identity token, too.
     Raises Unauthenticated, RegistryFailed.
     """
+    if credentials and credentials.header:
+        return Grant(credentials.header)
     scheme, _, rest = challenge.partition(" ")
     basic = None
     if credentials and credentials.username:

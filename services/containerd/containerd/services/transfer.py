@@ -307,4 +307,6 @@ async def _credentials(stream: Stream, host: str, reference: str) -> Credentials
         return None
     if answer.authType == registry_pb2.REFRESH:
         return Credentials("", answer.secret)
+    if answer.authType == registry_pb2.HEADER:
+        return Credentials(header=answer.secret)
     return Credentials(answer.username, answer.secret)

@@ -98,7 +98,8 @@ def registry_auth(request: Request) -> dict[str, str] | None:
         isinstance(each, str | None) for each in document.values()
     ):
         raise InvalidArgument("invalid X-Registry-Auth header")
-    return document if document.get("username") or document.get("identitytoken") else None
+    known = any(document.get(key) for key in ("username", "identitytoken", "registrytoken"))
+    return document if known else None
 
 
 async def _read(request: Request) -> bytes:

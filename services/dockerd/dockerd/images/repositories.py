@@ -47,7 +47,9 @@ class Repositories:
 def credentials(auth: Auth | None, hosts: frozenset[str] | set[str]) -> FindCredentials:
     """Answers for these hosts, and for no others."""
     found = None
-    if auth and auth.get("identitytoken"):
+    if auth and auth.get("registrytoken"):
+        found = Credentials(header=f"Bearer {auth['registrytoken']}")
+    elif auth and auth.get("identitytoken"):
         found = Credentials("", auth["identitytoken"])
     elif auth and auth.get("username"):
         found = Credentials(auth["username"], auth.get("password", ""))

@@ -239,16 +239,23 @@ class ByteStream:
                     nothing = registry_pb2.AuthResponse(authType=registry_pb2.NONE)
                     await self.write(nothing)
                     continue
-                token = auth.get("identitytoken")
-                answer = registry_pb2.AuthResponse(
-                    authType=registry_pb2.REFRESH if token else registry_pb2.CREDENTIALS,
-                    username=auth.get("username", ""),
-                    secret=token or auth.get("password", ""),
-                )
-                await self.write(answer)
+                await self.write(_answer(auth))
 
     def close(self) -> None:
         """Give it up."""
         self._call.cancel()
         if self._pipe is not None:
             self._pipe.close()
+
+
+def _answer(auth: Mapping[str, str]) -> registry_pb2.AuthResponse:
+    """Docker's credentials in containerd's words: a registry's token first, then an identity token, then a password."""
+    if token := auth.get("registrytoken"):
+        return registry_pb2.AuthResponse(authType=registry_pb2.HEADER, secret=f"Bearer {token}")
+    if token := auth.get("identitytoken"):
+        return registry_pb2.AuthResponse(authType=registry_pb2.REFRESH, secret=token)
+    return registry_pb2.AuthResponse(
+        authType=registry_pb2.CREDENTIALS,
+        username=auth.get("username") or "",
+        secret=auth.get("password") or "",
+    )
