@@ -30,13 +30,15 @@ class ProcessLister:
         for name, value in _ALIAS.findall(arguments):
             if name != "pid":
                 raise InvalidArgument(f'specifying "{name}={value}" is not allowed')
+        if "\0" in arguments:
+            raise InvalidArgument("ps_args: invalid argument: it has a zero byte")
         container = self._store.get(reference)
         if container.state.restarting:
             raise IsRestarting(container.container_id)
         if not container.running:
             raise NotRunning(container.container_id)
         pids = await self._tasks.pids(container.container_id)
-        words = (arguments or _DEFAULT).split(" ")
+        words = (arguments or _DEFAULT).split()
         code, out, err = await _ps([*words, "-q" + ",".join(map(str, pids))])
         if code:
             # Some options, such as f, do not go together with q.
