@@ -100,6 +100,8 @@ async def serve(config: Config) -> None:
         os.path.dirname(config.ttrpc_address),
     ):
         ensure_directory(directory, 0o711)
+    # Also one that an earlier version made: content and records are nobody else's (CVE-2024-25621).
+    os.chmod(config.root, 0o700)
     # Ours alone: a runtime that inherits it would take it for its container's.
     notify = os.environ.pop("NOTIFY_SOCKET", None)
     stop = asyncio.Event()

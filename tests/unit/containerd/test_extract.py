@@ -184,6 +184,50 @@ def test_cve_2026_15788_whiteouts_cannot_climb(root: Path, canary: Path) -> None
     _attempt(Layer().link("out", str(canary)).file("out/.wh.secret", b""), root)
 
 
+@pytest.mark.parametrize("merged", [True, False])
+def test_cve_2026_95838_opaque_whiteouts_cost_no_more_than_they_are(
+    root: Path, monkeypatch: pytest.MonkeyPatch, merged: bool
+) -> None:
+    """The same one many times, and one at each depth from the deepest up: each directory is gone through once."""
+    depth, files, times = 30, 10, 50
+    nested = ["/".join(["d"] * number) for number in range(1, depth + 1)]
+    if merged:
+        (root / nested[-1]).mkdir(parents=True)
+        for path in nested:
+            (root / path / "old").touch()
+    layer = Layer()
+    for path in reversed(nested):
+        layer.file(f"{path}/.wh..wh..opq", b"")
+        for number in range(files):
+            layer.file(f"{path}/new{number}")
+    for _ in range(times):
+        layer.file("d/.wh..wh..opq", b"").file(".wh..wh..opq", b"")
+    looks = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: [looks.append(path), listdir(path)][1])
+    layer.into(root, overlay=not merged)
+    monkeypatch.undo()
+    # One for each directory, the root among them, and the look whether there is anything.
+    assert len(looks) <= depth + 2
+    assert sorted(path.name for path in root.rglob("old")) == []
+    assert len(list(root.rglob("new*"))) == depth * files
+
+
+def test_no_depth_is_too_deep(root: Path) -> None:
+    """Deeper than a stack of calls may be; gone again by a whiteout, a file in its place, and an opaque directory."""
+    deep = "a/" * 1200
+    for end in (Layer().file("a"), Layer().file(".wh..wh..opq", b"")):
+        Layer().file(f"{deep}f").into(root)
+        end.into(root)
+        assert [path.name for path in root.iterdir()] in ([], ["a"])
+        assert not (root / "a").is_dir()
+        for path in root.iterdir():
+            path.unlink()
+    with pytest.raises(InvalidArgument):
+        Layer().file(f"{'a/' * 3000}f").into(root)
+    Layer().file(".wh.a", b"").into(root)
+
+
 def test_overlay_attributes_of_an_image_are_dropped(root: Path) -> None:
     Layer().file("f", **{"SCHILY.xattr.trusted.overlay.opaque": "y"}).into(root)
     assert "trusted.overlay.opaque" not in os.listxattr(root / "f")
@@ -269,6 +313,18 @@ def test_whiteouts_in_the_lowest_layer_only_remove(root: Path) -> None:
         ".wh..wh.plnk", b""
     ).into(root)
     assert list(root.iterdir()) == []
+
+
+def test_opaque_directories_of_a_copy_lose_what_is_from_below(root: Path) -> None:
+    for path in ("d/old", "d/sub/old", "d/gone/old", "e/kept"):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    layer = Layer().file("d/new").file("d/sub/new").file("d/.wh..wh..opq", b"").file("d/later")
+    layer.into(root, overlay=False)
+    found = {str(path.relative_to(root)) for path in root.rglob("*")}
+    assert found == {"d", "d/new", "d/sub", "d/sub/new", "d/later", "e", "e/kept"}
+    Layer().folder("e").file("e/.wh..wh..opq", b"").into(root, overlay=False)
+    assert list((root / "e").iterdir()) == []
 
 
 def test_directories_that_are_only_implied_look_as_below(root: Path, tmp_path: Path) -> None:

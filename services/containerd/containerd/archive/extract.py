@@ -103,6 +103,10 @@ class _Extraction:
         self.implied: dict[str, None] = {"": None}
         self._parents: dict[str, int] = {}
         self._directories: list[tuple[str, Member]] = []
+        # Where this layer goes onto a copy of those below: what is its own, and the directories in which nothing else is.
+        self._merged = not overlay and bool(os.listdir(root))
+        self._own: set[str] = set()
+        self._opaque: set[str] = set()
 
     def run(self, archive: TarReader) -> None:
         try:
@@ -128,6 +132,8 @@ class _Extraction:
         if name.startswith(_WHITEOUT):
             self._whiteout(parent, parent_path, name)
             return
+        if self._merged:
+            self._claim(path)
         if member.kind == REGULAR:
             self._file(archive, member, parent, path, name)
             return
@@ -215,6 +221,8 @@ class _Extraction:
             if self._overlay:
                 with contextlib.suppress(OSError):
                     os.setxattr(f"/proc/self/fd/{parent}", "trusted.overlay.opaque", b"y")
+            elif self._merged:
+                self._clear(parent_path)
             return
         if name.startswith(_METADATA):
             # AUFS's own, which old layers may hold.
@@ -226,6 +234,31 @@ class _Extraction:
         if not self._overlay:
             return
         os.mknod(hidden, stat.S_IFCHR | 0o600, os.makedev(0, 0), dir_fd=parent)
+
+    def _claim(self, path: str) -> None:
+        """Know a path, and those above it, for this layer's own."""
+        while path and path not in self._own:
+            self._own.add(path)
+            path = os.path.dirname(path)
+
+    def _clear(self, top: str) -> None:
+        """Remove from a directory, and from those in it, what is of the layers below.
+
+        Each directory is gone through once in a layer, however often and at how many depths it is called opaque.
+        """
+        pending = [top]
+        while pending:
+            path = pending.pop()
+            if path in self._opaque:
+                continue
+            self._opaque.add(path)
+            directory = self._parent(path)
+            for name in os.listdir(directory):
+                below = f"{path}/{name}" if path else name
+                if below not in self._own:
+                    self._remove(directory, below, name)
+                elif _is_directory(directory, name):
+                    pending.append(below)
 
     def _remove(self, parent: int, path: str, name: str) -> None:
         """Make room: a later entry of the same name replaces an earlier one."""
@@ -249,15 +282,28 @@ class _Extraction:
         found = self._parents.get(path)
         if found is not None:
             return found
-        try:
-            descriptor = open_in_root(self._root, path, _DIRECTORY)
-        except FileNotFoundError:
-            if not create:
-                raise
-            above, name = os.path.split(path)
-            os.mkdir(name, 0o755, dir_fd=self._parent(above))
-            descriptor = open_in_root(self._root, path, _DIRECTORY)
-            self.implied[path] = None
+        missing: list[str] = []
+        above = path
+        while True:
+            try:
+                descriptor = open_in_root(self._root, above, _DIRECTORY)
+                break
+            except FileNotFoundError:
+                # The root itself is there.
+                if not create:
+                    raise
+                missing.append(above)
+                above = os.path.dirname(above)
+        for each in reversed(missing):
+            name = os.path.basename(each)
+            try:
+                os.mkdir(name, 0o755, dir_fd=descriptor)
+                # Made by us a moment ago: not a link.
+                made = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+            finally:
+                os.close(descriptor)
+            descriptor = made
+            self.implied[each] = None
         if len(self._parents) >= 256:
             _, oldest = self._parents.popitem()
             os.close(oldest)
@@ -285,13 +331,22 @@ def _is_directory(parent: int, name: str) -> bool:
 
 
 def _remove_tree(parent: int, name: str) -> None:
-    descriptor = os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
-        for entry in os.listdir(descriptor):
-            try:
-                os.unlink(entry, dir_fd=descriptor)
-            except IsADirectoryError:
-                _remove_tree(descriptor, entry)
-    finally:
-        os.close(descriptor)
-    os.rmdir(name, dir_fd=parent)
+    """Remove a directory, however deep: what is in it and not empty is moved beside it and follows."""
+    pending = [name]
+    mark = f".wh.{os.urandom(8).hex()}-"
+    moved = 0
+    while pending:
+        top = pending.pop()
+        descriptor = os.open(top, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            for entry in os.listdir(descriptor):
+                try:
+                    os.unlink(entry, dir_fd=descriptor)
+                except IsADirectoryError:
+                    aside = f"{mark}{moved}"
+                    moved += 1
+                    os.rename(entry, aside, src_dir_fd=descriptor, dst_dir_fd=parent)
+                    pending.append(aside)
+        finally:
+            os.close(descriptor)
+        os.rmdir(top, dir_fd=parent)

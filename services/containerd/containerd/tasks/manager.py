@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from containerd.events.exchange import Exchange
+from containerd.tasks.bundle import make_bundle
 from containerd.tasks.shim_process import Shim, ShimStarter, shut_down
 from containerd.tasks.task import Task
 from wire import namespaces
@@ -102,7 +103,7 @@ class TaskManager:
         namespace, container_id = key
         task = Task(namespace, container_id, os.path.join(self._root, namespace, container_id))
         try:
-            self._make_bundle(task.bundle, spec)
+            make_bundle(task.bundle, spec)
             if prepare is not None:
                 await prepare(task.bundle)
             options = request.options.SerializeToString() if request.HasField("options") else b""
@@ -256,15 +257,6 @@ class TaskManager:
             return response
 
     # -- inside
-
-    def _make_bundle(self, bundle: str, spec: bytes) -> None:
-        os.makedirs(os.path.dirname(bundle), mode=0o711, exist_ok=True)
-        # Of a creation that was cut short; no task has this id.
-        shutil.rmtree(bundle, ignore_errors=True)
-        os.mkdir(bundle, 0o711)
-        os.mkdir(f"{bundle}/rootfs", 0o711)
-        with open(f"{bundle}/config.json", "wb") as file:
-            file.write(spec)
 
     async def _connect(self, task: Task, shim: Shim) -> None:
         task.version = shim.version

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import Message
 
 from containerd.events.exchange import Exchange
+from containerd.tasks.bundle import make_bundle
 from containerd.tasks.shim_process import PROGRAM_FILE, Shim, ShimStarter, shut_down
 from wire import namespaces
 from wire.errors import AlreadyExists, DeadlineExceeded, EngineError, NotFound, Unavailable
@@ -129,7 +130,7 @@ class SandboxManager:
         sandbox = Sandbox(*key, os.path.join(self._root, *key))
         started = False
         try:
-            _make_bundle(sandbox.bundle, spec)
+            make_bundle(sandbox.bundle, spec)
             options = request.options.SerializeToString() if request.HasField("options") else b""
             shim = await self._starter.start(runtime, *key, sandbox.bundle, options)
             started = True
@@ -322,17 +323,6 @@ class SandboxManager:
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, EngineError):
             logger.error("work on a sandbox failed", exc_info=error)
-
-
-def _make_bundle(bundle: str, spec: bytes) -> None:
-    os.makedirs(os.path.dirname(bundle), mode=0o711, exist_ok=True)
-    # Of a creation that was cut short; no sandbox has this id.
-    shutil.rmtree(bundle, ignore_errors=True)
-    os.mkdir(bundle, 0o711)
-    os.mkdir(f"{bundle}/rootfs", 0o711)
-    if spec:
-        with open(f"{bundle}/config.json", "wb") as file:
-            file.write(spec)
 
 
 def _known_shim(bundle: str) -> Shim | None:

@@ -39,7 +39,11 @@ def resolve_user_in(root: int, user: str, groups: list[str]) -> dict[str, Any]:
     table = _table(root, "etc/group") if login or group or groups else []
     if group:
         gid = _group(table, group)
-    extra = [int(row[2]) for row in table if len(row) >= 4 and login and login in row[3].split(",")]
+    # A group that is asked for stands for all that the user is in.
+    member = "" if group else login
+    extra = [
+        int(row[2]) for row in table if len(row) >= 4 and member and member in row[3].split(",")
+    ]
     extra += [_group(table, each) for each in groups]
     if uid > (1 << 31) - 1 or gid > (1 << 31) - 1:
         raise InvalidArgument("uids and gids must be in range 0-2147483647")
