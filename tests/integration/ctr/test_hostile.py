@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ import pytest
 from tests.integration.ctr.test_mirrors import _fails, _pull
 from tests.support.containerd import Containerd
 from tests.support.images import layer
+
+from wire.gen.containerd.types import platform_pb2
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -221,7 +224,9 @@ def test_manifest_of_another_digest(containerd: Containerd, liar: Liar) -> None:
     _nothing_left(containerd)
 
 
-def test_index_that_names_itself_many_times(containerd: Containerd, liar: Liar) -> None:
+def test_cve_2026_53493_an_index_that_names_itself_many_times_is_read_once(
+    containerd: Containerd, liar: Liar
+) -> None:
     entry: dict[str, Any] = {"mediaType": MANIFEST, "digest": f"sha256:{'2' * 64}", "size": 5}
     entry["platform"] = {"os": "linux", "architecture": "arm64"}
     for _ in range(6):
@@ -235,14 +240,113 @@ def test_index_that_names_itself_many_times(containerd: Containerd, liar: Liar) 
     _nothing_left(containerd)
 
 
-def test_urls_of_layers_are_not_followed(containerd: Containerd, liar: Liar) -> None:
+def test_cve_2026_53493_indexes_below_indexes_are_not_fetched_without_end(
+    containerd: Containerd, liar: Liar
+) -> None:
+    """Each other than all others: a tree whose every index has 30 below it, and a chain without end."""
+    liar.image(layer({"a": b"1"}))
+    kind, body = liar.manifests["1"]
+    leaf = {
+        "mediaType": kind,
+        "digest": f"sha256:{hashlib.sha256(body).hexdigest()}",
+        "size": len(body),
+    }
+    leaf["platform"] = {"os": "linux", "architecture": "arm64"}
+
+    def index(entries: list[dict[str, Any]], mark: str) -> dict[str, Any]:
+        document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+        return liar.tag({**document, "annotations": {"mark": mark}}, INDEX)
+
+    def tree(depth: int, mark: str) -> dict[str, Any]:
+        return index([tree(depth - 1, f"{mark}.{n}") for n in range(30)] if depth else [leaf], mark)
+
+    tree(2, "")
+    code, text = _fails(containerd, liar.name)
+    assert (code, "more than 100 indexes" in text) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    assert len(liar.asked) <= 105
+    _nothing_left(containerd)
+    liar.asked.clear()
+    entry = leaf
+    for number in range(200):
+        entry = index([entry], str(number))
+    code, text = _fails(containerd, liar.name)
+    assert (code, "more than 100 indexes" in text) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    assert len(liar.asked) <= 105
+    _nothing_left(containerd)
+
+
+def test_cve_2026_53493_manifests_for_one_platform_are_not_fetched_without_end(
+    containerd: Containerd, liar: Liar
+) -> None:
+    liar.image(layer({"a": b"1"}))
+    document = json.loads(liar.manifests["1"][1])
+    entries = []
+    for number in range(200):
+        entry = liar.tag({**document, "annotations": {"mark": str(number)}}, MANIFEST)
+        entries.append({**entry, "platform": {"os": "linux", "architecture": "amd64"}})
+    liar.tag({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}, INDEX)
+    wanted = platform_pb2.Platform(os="linux", architecture="amd64")
+    code, text = _fails(containerd, liar.name, platforms=[wanted])
+    assert (code, "more than 100 manifests" in text) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    assert len(liar.asked) < 10
+    _nothing_left(containerd)
+
+
+@pytest.mark.parametrize("at", ["layer", "config", "entry", "index"])
+def test_cve_2026_95839_a_malformed_digest_beside_annotations_is_refused(
+    containerd: Containerd, liar: Liar, at: str
+) -> None:
+    assert containerd.process is not None
+    annotations = {
+        "containerd.io/snapshot/cri.layer-digest": "sha256:",
+        "io.containerd.image.name": "x",
+        "containerd.io/uncompressed": "sha256:",
+    }
+    digests: list[Any] = [
+        "",
+        "sha256",
+        "sha256:",
+        "sha256:xyz",
+        "sha512:00",
+        ":",
+        "md5:0",
+        None,
+        5,
+        {},
+    ]
+    for digest in digests:
+        broken = {"digest": digest, "annotations": annotations}
+        document = liar.image(layer({"a": b"1"}))
+        if at == "layer":
+            document["layers"][0].update(broken)
+        elif at == "config":
+            document["config"].update(broken)
+        entry = {**liar.tag(document, MANIFEST), **broken}
+        if at in {"entry", "index"}:
+            entry["mediaType"] = INDEX if at == "index" else MANIFEST
+            liar.tag({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}, INDEX)
+        code, text = _fails(containerd, liar.name)
+        assert code is grpc.StatusCode.INVALID_ARGUMENT, (digest, text)
+        assert containerd.process.poll() is None
+    _nothing_left(containerd)
+
+
+def test_cve_2020_15157_urls_of_layers_are_not_followed(containerd: Containerd, liar: Liar) -> None:
+    """Nothing is asked of them, so no credentials go there."""
     document = liar.image(layer({"a": b"1"}))
     digest = document["layers"][0]["digest"]
-    document["layers"][0]["urls"] = [f"http://{liar.address}/elsewhere"]
-    liar.tag(document, MANIFEST)
-    del liar.blobs[digest]
-    assert _fails(containerd, liar.name)[0] is grpc.StatusCode.NOT_FOUND
-    assert not any("elsewhere" in path for path in liar.asked)
+    foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    for kind in (LAYER, foreign):
+        with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+            elsewhere.settimeout(0)
+            urls = [f"http://127.0.0.1:{elsewhere.getsockname()[1]}/elsewhere"]
+            document["layers"][0].update(urls=urls, mediaType=kind)
+            liar.tag(document, MANIFEST)
+            liar.blobs.pop(digest, None)
+            code, text = _fails(containerd, liar.name, headers={"Authorization": "Basic c2VjcmV0"})
+            assert code is grpc.StatusCode.NOT_FOUND, text
+            with pytest.raises(BlockingIOError):
+                elsewhere.accept()
     _nothing_left(containerd)
 
 

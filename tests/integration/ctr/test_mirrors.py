@@ -9,7 +9,7 @@ import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,20 @@ def _archive(text: str) -> bytes:
     return docker_archive("x:1", [layer({"file": text.encode()}), layer({"other": b"2"})])
 
 
-def _pull(containerd: Containerd, reference: str, **resolver: Any) -> None:
+def _pull(
+    containerd: Containerd,
+    reference: str,
+    platforms: Sequence[platform_pb2.Platform] = (),
+    **resolver: Any,
+) -> None:
     source = registry_pb2.OCIRegistry(
         reference=reference, resolver=registry_pb2.RegistryResolver(**resolver)
     )
     request = transfer_pb2.TransferRequest(
         source=typeurl.pack(source),
-        destination=typeurl.pack(imagestore_pb2.ImageStore(name=reference, unpacks=UNPACKS)),
+        destination=typeurl.pack(
+            imagestore_pb2.ImageStore(name=reference, unpacks=UNPACKS, platforms=platforms)
+        ),
     )
     stub = transfer_pb2_grpc.TransferStub(containerd.channel)
     stub.Transfer(request, metadata=HERE, timeout=30)

@@ -284,16 +284,9 @@ class _Extraction:
             return found
         missing: list[str] = []
         above = path
-        while True:
-            try:
-                descriptor = open_in_root(self._root, above, _DIRECTORY)
-                break
-            except FileNotFoundError:
-                # The root itself is there.
-                if not create:
-                    raise
-                missing.append(above)
-                above = os.path.dirname(above)
+        while (descriptor := self._open(above, create=create)) is None:
+            missing.append(above)
+            above = os.path.dirname(above)
         for each in reversed(missing):
             name = os.path.basename(each)
             try:
@@ -309,6 +302,16 @@ class _Extraction:
             os.close(oldest)
         self._parents[path] = descriptor
         return descriptor
+
+    def _open(self, path: str, *, create: bool) -> int | None:
+        """A directory of the layer; None for one that is to be made."""
+        try:
+            return open_in_root(self._root, path, _DIRECTORY)
+        except FileNotFoundError:
+            # The root itself is there.
+            if not create:
+                raise
+            return None
 
 
 def _clean(name: str) -> str:

@@ -31,7 +31,9 @@ from wire.registry.registry import Registry
 logger = logging.getLogger(__name__)
 
 _PARALLEL: Final = 3
+# An image has a few of each; one that is made to keep us busy has as many as fit.
 _MOST_INDEXES: Final = 100
+_MOST_MANIFESTS: Final = 100
 _NOTICE_EVERY: Final = 1 << 19
 
 # Called with the event, what it is about, and the bytes done and in all.
@@ -181,6 +183,10 @@ class Puller:
                 for each in found
                 if each.platform is None or any(fits(each.platform, one) for one in platforms)
             ]
+        if len(chosen) > _MOST_MANIFESTS:
+            raise InvalidArgument(
+                f"image has more than {_MOST_MANIFESTS} manifests for the platforms that are wanted"
+            )
         if not chosen:
             wanted = ", ".join(f"{each.os}/{each.architecture}" for each in platforms)
             raise NotFound(
