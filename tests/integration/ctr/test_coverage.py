@@ -37,7 +37,7 @@ KNOWN = {
     "2026-95838": "opaque whiteouts that cost more than they are",
     "2026-95839": "a malformed digest that ends the daemon",
 }
-# Of the CRI plugin's parts that have no like here: no pods, no SELinux labels of theirs, no restart monitor, no import of checkpoints.
+# Of parts of the CRI plugin that have no like here: no pods, no SELinux labels of theirs, no restart monitor, no such import.
 ABSENT = """2021-43816 2022-23648 2025-47291 2026-50195 2026-53488 2026-53489 2026-53492 2026-95837""".split()
 
 
