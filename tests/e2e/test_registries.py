@@ -212,6 +212,8 @@ def test_platforms(stack: Stack, registry: Registry) -> None:
     done = stack.call("run", "--rm", name, "cat", "/which")
     assert done.out == "arm64"
     assert "platform (linux/arm64) does not match the detected host platform" in done.err
+    alone = _layers_of(stack, name)
+    assert list(alone) == ["arm64"]
     # It is not here for this one, and the CLI pulls it.
     ran = stack.docker("run", "--rm", "-q", "--platform", "linux/amd64", name, "cat", "/which")
     assert ran == "amd64"
@@ -222,10 +224,37 @@ def test_platforms(stack: Stack, registry: Registry) -> None:
     }
     assert shown == {"amd64": True, "arm64": True}
     assert all(each["ImageData"]["Size"]["Unpacked"] > 0 for each in image["Manifests"])
+    assert _layers_of(stack, name, "--platform", "linux/arm64") == alone
+    assert list(_layers_of(stack, name, "--platform", "linux/amd64")) == ["amd64"]
+    # One of several cannot be pushed alone yet.
+    _, answer = stack.request(
+        "POST", f'/images/{name}/push?platform={{"os":"linux","architecture":"arm64"}}'
+    )
+    assert "pushing one platform of several is not supported here" in str(answer)
     missing = stack.fails("pull", "--platform", "linux/s390x", name)
     assert "no matching manifest for linux/s390x in the manifest list entries" in missing
     assert "unknown operating system" in stack.fails("pull", "--platform", "foobar", name)
     stack.docker("rmi", name)
+
+
+def _layers_of(stack: Stack, name: str, *options: str) -> dict[str, list[str]]:
+    """By architecture, the layers that an archive of an image has; nothing else may be in it."""
+    done = stack.call("save", *options, name, binary=True)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+
+        def read(path: str) -> bytes:
+            member = archive.extractfile(path)
+            assert member is not None
+            return member.read()
+
+        (entry,) = json.loads(read("manifest.json"))
+        architecture = json.loads(read(entry["Config"]))["architecture"]
+        blobs = {each for each in archive.getnames() if each.startswith("blobs/sha256/")}
+        # Beside layers and config: the manifest, and the index.
+        assert len(blobs) == len(entry["Layers"]) + 3
+        assert {*entry["Layers"], entry["Config"]} < blobs
+        return {architecture: entry["Layers"]}
 
 
 def test_import_from_a_server(stack: Stack, web: str, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from tests.support.cli import Bench, Row, named, row
 from tests.support.registry import Registry
 
 _ERROR = "Error response from daemon: "
-_PLATFORM = _ERROR + "platform: choosing a platform is not supported here"
 _PULLED = "docker pull -q $REGISTRY/app:1"
 _ROWS = [
     row("docker pull $REGISTRY/app:1", "1: Pulling from app <*>Pull complete Digest: sha256:<id> Status: Downloaded newer image for $REGISTRY/app:1 $REGISTRY/app:1"),
@@ -30,7 +29,9 @@ _ROWS = [
     row("docker image push -q $REGISTRY/new:2", "$REGISTRY/new:2", given="docker tag busybox $REGISTRY/new:2"),
     row("docker push $REGISTRY/none:1", "The push refers to repository [$REGISTRY/none]", "<*>An image does not exist locally with the tag: $REGISTRY/none", 1, since=28),
     row("docker push -a $REGISTRY/many | grep -c digest:", "2", given="docker tag busybox $REGISTRY/many:1; docker tag busybox $REGISTRY/many:2"),
-    row("docker push -q --platform linux/amd64 $REGISTRY/new:4", "<*>", _PLATFORM, 1, given="docker tag busybox $REGISTRY/new:4", since=28),
+    row("docker push -q --platform linux/amd64 $REGISTRY/new:4 | tail -1", "$REGISTRY/new:4", "<*>", given="docker tag busybox $REGISTRY/new:4", since=28),
+    row("docker push -q --platform linux/arm64 $REGISTRY/new:4", "<*>", "<*>image with reference $REGISTRY/new:4 was found but its platform (linux/amd64) does not match the specified platform (linux/arm64)",
+        1, given="docker tag busybox $REGISTRY/new:4", since=28),
     row("docker push -q --disable-content-trust $REGISTRY/new:3", "$REGISTRY/new:3", given="docker tag busybox $REGISTRY/new:3"),
     row("docker push nope", "<*>", "<*>An image does not exist locally with the tag: nope<*>", 1),
     row("docker login -u who -p word $REGISTRY", "<*>Login Succeeded", "<*>--password via the CLI is insecure<*>"),

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from containerd.images.labels import children, tree
-from containerd.images.walk import descend, manifest_of, manifests
+from containerd.images.walk import descend, manifest_for, manifest_of, manifests
 from wire.digest import of
 from wire.errors import InvalidArgument, NotFound
-from wire.oci.image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor
+from wire.oci.image import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Descriptor, Platform
 
 Content = dict[str, bytes]
 
@@ -64,6 +64,32 @@ def test_no_manifest_for_this_machine() -> None:
     top = Descriptor.from_json(_index(content, _for(_manifest(content, "arm"), "arm64")))
     with pytest.raises(NotFound, match="no match for platform"):
         manifest_of(_read(content), top)
+
+
+def test_one_platform_of_several() -> None:
+    content: Content = {}
+    arm, amd = _for(_manifest(content, "arm"), "arm64"), _for(_manifest(content, "amd"), "amd64")
+    top = Descriptor.from_json(_index(content, arm, amd))
+    read, wanted = _read(content), [Platform(os="linux", architecture="arm64")]
+    assert manifest_for(read, top, wanted)[0].digest == arm["digest"]
+    assert manifest_for(read, top, [])[0].digest == amd["digest"]
+    found = {each.digest for each in descend(read, top, content.__contains__, wanted)}
+    assert of(b"arm") in found
+    assert not {amd["digest"], of(b"amd")} & found
+    with pytest.raises(NotFound, match="no match for platform linux/s390x"):
+        manifest_for(read, top, [Platform(os="linux", architecture="s390x")])
+    other = Descriptor.from_json(_index(content, arm))
+    assert manifest_for(read, other, [])[0].digest == arm["digest"]
+
+
+def test_an_image_without_an_index_tells_its_platform_in_its_config() -> None:
+    content: Content = {}
+    document = {"os": "linux", "architecture": "arm64", "rootfs": {"diff_ids": []}}
+    manifest = {"config": _add(content, document, OCI_CONFIG), "layers": []}
+    top = Descriptor.from_json(_add(content, manifest, OCI_MANIFEST))
+    assert manifest_for(_read(content), top, [Platform(os="linux", architecture="arm64")])[0] == top
+    with pytest.raises(NotFound):
+        manifest_for(_read(content), top, [Platform(os="linux", architecture="amd64")])
 
 
 def test_what_is_no_image_is_refused() -> None:

@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from wire.errors import InvalidArgument, NotFound
-from wire.oci.image import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, Platform
+from wire.oci.image import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Descriptor,
+    ImageConfig,
+    Index,
+    Manifest,
+    Platform,
+)
 
 _DEEPEST: Final = 8
 _DOCUMENTS: Final = INDEX_TYPES | MANIFEST_TYPES
@@ -64,8 +72,40 @@ def manifest_of(read: Read, target: Descriptor) -> tuple[Descriptor, Manifest]:
     raise NotFound(f"no match for platform {_OS}/{_ARCHITECTURE} in manifest: not found")
 
 
-def descend(read: Read, target: Descriptor, exists: Callable[[str], bool]) -> Iterator[Descriptor]:
-    """Every descriptor at and below one, each once, as far as the blobs are here."""
+def manifest_for(
+    read: Read, target: Descriptor, wanted: Sequence[Platform]
+) -> tuple[Descriptor, Manifest]:
+    """The first manifest that is here for one of these platforms; without any, as ``manifest_of``, else for whatever platform.
+
+    Raises NotFound, InvalidArgument for what is no image.
+    """
+    if not wanted:
+        with contextlib.suppress(NotFound):
+            return manifest_of(read, target)
+    for each in manifests(read, target):
+        with contextlib.suppress(NotFound):
+            manifest = Manifest.from_bytes(read(each.digest), each.media_type)
+            if not wanted:
+                return each, manifest
+            # A manifest that no index names tells its platform in its config alone.
+            platform = (
+                each.platform or ImageConfig.from_bytes(read(manifest.config.digest)).platform
+            )
+            if any(fits(platform, one) for one in wanted):
+                return each, manifest
+    names = ", ".join(f"{each.os}/{each.architecture}" for each in wanted)
+    raise NotFound(f"no match for platform {names or 'any'} in manifest: not found")
+
+
+def descend(
+    read: Read,
+    target: Descriptor,
+    exists: Callable[[str], bool],
+    wanted: Sequence[Platform] = (),
+) -> Iterator[Descriptor]:
+    """Every descriptor at and below one, each once, as far as the blobs are here; of the entries of indexes only those for
+    ``wanted`` platforms, if there are any.
+    """
     seen: set[str] = set()
     pending = [(target, 0)]
     while pending:
@@ -79,8 +119,14 @@ def descend(read: Read, target: Descriptor, exists: Callable[[str], bool]) -> It
             continue
         below: Sequence[Descriptor] = ()
         if each.media_type in INDEX_TYPES:
-            below = Index.from_bytes(read(each.digest), each.media_type).manifests
+            entries = Index.from_bytes(read(each.digest), each.media_type).manifests
+            below = [entry for entry in entries if _is_wanted(entry, wanted)]
         elif each.media_type in MANIFEST_TYPES:
             manifest = Manifest.from_bytes(read(each.digest), each.media_type)
             below = (manifest.config, *manifest.layers)
         pending += [(entry, depth + 1) for entry in reversed(below)]
+
+
+def _is_wanted(entry: Descriptor, wanted: Sequence[Platform]) -> bool:
+    platform = entry.platform
+    return not wanted or platform is None or any(fits(platform, each) for each in wanted)

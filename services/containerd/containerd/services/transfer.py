@@ -247,8 +247,9 @@ class TransferService:
             )
         if not images:
             raise InvalidArgument("no image to export was named")
+        platforms = [_platform(each) for each in destination.platforms]
         try:
-            await writing(stream, lambda out: write_archive(self._content, images, out))
+            await writing(stream, lambda out: write_archive(self._content, images, out, platforms))
         finally:
             stream.close()
 

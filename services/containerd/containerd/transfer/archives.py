@@ -6,15 +6,15 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from containerd.content.local import ContentStore
-from containerd.images.walk import descend, manifest_of
+from containerd.images.walk import descend, manifest_for
 from wire import jsontext
 from wire.errors import InvalidArgument, NotFound
-from wire.oci.image import Descriptor
+from wire.oci.image import Descriptor, Platform
 
 _LARGEST_DOCUMENT: Final = 8 << 20
 _CHUNK: Final = 1 << 20
@@ -179,17 +179,22 @@ def _joined(base: str, target: str) -> str:
     return "/".join(parts)
 
 
-def write_archive(content: ContentStore, images: Mapping[str, Descriptor], out: BinaryIO) -> None:
+def write_archive(
+    content: ContentStore,
+    images: Mapping[str, Descriptor],
+    out: BinaryIO,
+    wanted: Sequence[Platform] = (),
+) -> None:
     """Write images as an OCI layout that older Dockers read, too. Names that are digests stay without a tag.
 
-    Raises NotFound if a blob is missing.
+    With ``wanted`` platforms nothing goes in for others. Raises NotFound if a blob is missing, or an image has none of them.
     """
     entries = []
     legacy: list[dict[str, object]] = []
     blobs: dict[str, int] = {}
     for name, target in images.items():
-        manifest_descriptor, manifest = manifest_of(content.read, target)
-        for each in descend(content.read, target, content.exists):
+        manifest_descriptor, manifest = manifest_for(content.read, target, wanted)
+        for each in descend(content.read, target, content.exists, wanted):
             if content.exists(each.digest):
                 blobs[each.digest] = each.size
         for each in (manifest_descriptor, manifest.config, *manifest.layers):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from wire import jsontext
 from wire.errors import InvalidArgument
+from wire.gen.containerd.types import platform_pb2
 
 _PART: Final = re.compile(r"[A-Za-z0-9_.-]+")
 _SYSTEMS: Final = frozenset(
@@ -40,6 +41,12 @@ class Platform:
     def __str__(self) -> str:
         """As users write it."""
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
+    def message(self) -> platform_pb2.Platform:
+        """As containerd has it."""
+        return platform_pb2.Platform(
+            os=self.os, architecture=self.architecture, variant=self.variant
+        )
 
     def fits(self, found: Mapping[str, Any]) -> bool:
         """Whether a descriptor's platform, or a config, is one of this; what says nothing may be."""

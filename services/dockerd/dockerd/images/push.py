@@ -8,11 +8,13 @@ from typing import Any, Final
 from dockerd.events.bus import EventBus
 from dockerd.images.errors import NotHere, PushDenied, denied
 from dockerd.images.model import Image
+from dockerd.images.platforms import Platform
 from dockerd.images.reference import Reference, parse
 from dockerd.images.remote import Auth, Remotes
 from dockerd.images.store import ImageStore
-from wire.errors import PermissionDenied, Unauthenticated
+from wire.errors import InvalidArgument, PermissionDenied, Unauthenticated
 from wire.gen.containerd.types.transfer import progress_pb2
+from wire.oci.image import INDEX_TYPES
 
 _WORDS: Final = {
     "waiting": "Preparing",
@@ -32,8 +34,13 @@ class Pusher:
         self._remotes = remotes
         self._events = events
 
-    async def push(self, name: str, tag: str, auth: Auth) -> AsyncIterator[dict[str, Any]]:
-        """Docker's progress objects for one tag, or without one for all of a repository; raises NotHere, PushDenied."""
+    async def push(
+        self, name: str, tag: str, auth: Auth, platform: Platform | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Docker's progress objects for one tag, or without one for all of a repository.
+
+        Raises NotHere, PushDenied, OtherPlatform, and InvalidArgument for one platform of an image that is for several.
+        """
         wanted = parse(f"{name}:{tag}" if tag else name)
         repository = f"{wanted.host}/{wanted.path}"
         yield {"status": f"The push refers to repository [{repository}]"}
@@ -48,6 +55,12 @@ class Pusher:
         if not found:
             raise NotHere(wanted.familiar_name)
         for reference, image in sorted(found, key=lambda each: each[0].tag):
+            if platform is not None:
+                await self._store.find(reference.familiar, platform)
+                if image.target.media_type in INDEX_TYPES:
+                    raise InvalidArgument(
+                        f"pushing one platform of several is not supported here: {reference.familiar}"
+                    )
             async for entry in self._one(reference, image, auth):
                 yield entry
 

@@ -11,7 +11,6 @@ from dockerd.images.registries import RegistryHosts
 from dockerd.images.store import PLATFORM
 from dockerd.images.transfer import UNPACKS, Transfers
 from wire.errors import Unknown
-from wire.gen.containerd.types import platform_pb2
 from wire.gen.containerd.types.transfer import imagestore_pb2, progress_pb2, registry_pb2
 
 Auth = Mapping[str, str] | None
@@ -30,9 +29,7 @@ class Remotes:
         """Fetch what a reference names, under its full name, for a platform; raises EngineError kinds."""
         store = imagestore_pb2.ImageStore(name=reference.full, unpacks=UNPACKS)
         if platform is not None:
-            wanted = platform_pb2.Platform(
-                os=platform.os, architecture=platform.architecture, variant=platform.variant
-            )
+            wanted = platform.message()
             store.labels[PLATFORM] = str(platform)
             store.platforms.append(wanted)
             for each in store.unpacks:

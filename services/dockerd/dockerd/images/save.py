@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from dockerd.images.platforms import Platform
 from dockerd.images.reference import parse
 from dockerd.images.store import ImageStore
 from dockerd.images.transfer import ByteStream, Transfers
@@ -19,13 +20,13 @@ class Saver:
         self._store = store
         self._transfers = transfers
 
-    async def names(self, references: Sequence[str]) -> list[str]:
-        """The full names of what shall be saved; raises NotFound, InvalidArgument."""
+    async def names(self, references: Sequence[str], platform: Platform | None) -> list[str]:
+        """The full names of what shall be saved; raises NotFound, OtherPlatform, InvalidArgument."""
         if not references:
             raise InvalidArgument("names of images to save are missing")
         names = []
         for each in references:
-            image = await self._store.find(each)
+            image = await self._store.find(each, platform)
             try:
                 full = parse(each).full
             except InvalidArgument:
@@ -33,18 +34,24 @@ class Saver:
             names.append(full if full in image.names else image.names[0])
         return names
 
-    async def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
-        """One archive of the images with these full names; raises NotImplementedYet before anything is read."""
-        return self._chunks(names, await self._transfers.sink())
+    async def save(self, names: Sequence[str], platform: Platform | None) -> AsyncIterator[bytes]:
+        """One archive of the images with these full names, as they are for a platform, or for all that are here.
 
-    async def _chunks(self, names: Sequence[str], stream: ByteStream) -> AsyncIterator[bytes]:
+        Raises NotImplementedYet before anything is read.
+        """
+        return self._chunks(names, platform, await self._transfers.sink())
+
+    async def _chunks(
+        self, names: Sequence[str], platform: Platform | None, stream: ByteStream
+    ) -> AsyncIterator[bytes]:
         source = imagestore_pb2.ImageStore(
             name=names[0],
             extra_references=[imagestore_pb2.ImageReference(name=name) for name in names[1:]],
         )
-        running = self._transfers.begin(
-            source, importexport_pb2.ImageExportStream(stream=stream.name)
-        )
+        destination = importexport_pb2.ImageExportStream(stream=stream.name)
+        if platform is not None:
+            destination.platforms.append(platform.message())
+        running = self._transfers.begin(source, destination)
         try:
             async for chunk in stream.chunks(running):
                 yield chunk

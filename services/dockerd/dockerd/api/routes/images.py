@@ -91,20 +91,18 @@ async def prune(request: Request, pruner: ImagePrune, containers: Containers) ->
 @router.get("/images/get")
 async def save_many(request: Request, saver: Save) -> Response:
     """`docker save` of several images."""
-    _refuse(request, "platform")
-    return await _save(request.query_params.getlist("names"), saver)
+    return await _save(request.query_params.getlist("names"), _platform(request), saver)
 
 
 @router.get("/images/{reference:path}/get")
 async def save(reference: str, request: Request, saver: Save) -> Response:
     """`docker save`."""
-    _refuse(request, "platform")
-    return await _save([reference], saver)
+    return await _save([reference], _platform(request), saver)
 
 
-async def _save(references: Sequence[str], saver: Saver) -> Response:
-    names = await saver.names(references)
-    return StreamingResponse(await saver.save(names), media_type="application/x-tar")
+async def _save(references: Sequence[str], platform: Platform | None, saver: Saver) -> Response:
+    names = await saver.names(references, platform)
+    return StreamingResponse(await saver.save(names, platform), media_type="application/x-tar")
 
 
 def _refuse(request: Request, *names: str) -> None:
@@ -157,10 +155,11 @@ async def tag(reference: str, request: Request, tagger: Tag) -> Response:
 @router.post("/images/{reference:path}/push")
 async def push(reference: str, request: Request, pusher: Push) -> Response:
     """`docker push`."""
-    _refuse(request, "platform")
     tag = params.text(request, "tag")
     parse(f"{reference}:{tag}" if tag else reference)
-    return jsonstream.at_once(pusher.push(reference, tag, params.registry_auth(request)))
+    return jsonstream.at_once(
+        pusher.push(reference, tag, params.registry_auth(request), _platform(request))
+    )
 
 
 @router.delete("/images/{reference:path}")
