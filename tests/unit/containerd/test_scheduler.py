@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+import uvloop
 
 from containerd.gc.scheduler import Rules, Scheduler
 
@@ -128,3 +129,19 @@ def test_what_is_deleted_during_a_collection_is_for_the_next() -> None:
         await wait(loop, 100)
 
     assert run(Rules(pause_threshold=0.5), steps) == [pytest.approx(0.2)]
+
+
+def test_deletions_in_a_row_on_the_daemons_own_loop() -> None:
+    """uvloop's handle of what is due at once has no time; the second deletion asked for it."""
+    begun = []
+
+    async def steps() -> None:
+        scheduler = Scheduler(Rules(), lambda: begun.append(True))
+        for _ in range(3):
+            scheduler.deleted()
+        await asyncio.sleep(0.01)
+        scheduler.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(steps())
+    assert begun == [True]

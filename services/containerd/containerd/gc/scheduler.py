@@ -34,7 +34,9 @@ class Scheduler:
     def __init__(self, rules: Rules, begin: Callable[[], None]) -> None:
         self._rules = rules
         self._begin = begin
-        self._timer: asyncio.TimerHandle | None = None
+        # A loop gives a plain handle, which does not know its time, for what is due at once: uvloop does.
+        self._timer: asyncio.Handle | None = None
+        self._due = 0.0
         self._interval = _INTERVAL
         self._last = float("-inf")
         self._taken = 0.0
@@ -102,9 +104,10 @@ class Scheduler:
 
     def _plan(self, due: float) -> None:
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._due <= due:
                 return
             self._timer.cancel()
+        self._due = due
         self._timer = asyncio.get_running_loop().call_at(due, self._fire)
 
     def _fire(self) -> None:
