@@ -217,6 +217,17 @@ def test_volume_subpath(stack: Stack) -> None:
     stack.docker("volume", "rm", "tree")
 
 
+def test_a_limit_of_processes_is_taken_away(stack: Stack) -> None:
+    script = "cat /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids.max"
+    options = ("--cgroupns", "private", "--pids-limit", "50")
+    name = stack.docker("run", "-d", *options, "busybox", "sleep", "99")
+    assert stack.docker("exec", name, "sh", "-c", script) == "50"
+    status, _ = stack.request("POST", f"/containers/{name}/update", {"PidsLimit": 0})
+    assert status == 200
+    assert stack.docker("exec", name, "sh", "-c", script) == "max"
+    assert stack.inspect(name)["HostConfig"]["PidsLimit"] is None
+
+
 def test_update(stack: Stack) -> None:
     name = stack.docker("run", "-d", "-m", "64m", "busybox", "sleep", "99")
     stack.docker("update", "--cpus", "0.5", "-m", "96m", "--memory-swap", "192m", name)

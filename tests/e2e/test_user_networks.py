@@ -388,3 +388,14 @@ def test_older_clients_may_make_networks_of_one_name(stack: Stack) -> None:
     for each in made:
         assert stack.request("GET", f"/networks/{each}")[1]["Name"] == "twin"
         assert stack.request("DELETE", f"/networks/{each}")[0] == 204
+
+
+def test_open_ports_of_a_routed_network_are_listed(stack: Stack) -> None:
+    option = "com.docker.network.bridge.gateway_mode_ipv4=routed"
+    stack.docker("network", "create", "-o", option, "routed")
+    server(stack, "open", "--network", "routed", "-p", "8080:80")
+    # What the CLI makes of a port without one of the host.
+    assert stack.docker("ps", "--format", "{{.Ports}}") in {"80/tcp", "0.0.0.0:0->80/tcp"}
+    _, listed = stack.request("GET", "/containers/json")
+    assert listed[0]["Ports"] == [{"PrivatePort": 80, "Type": "tcp", "IP": "0.0.0.0"}]
+    assert stack.docker("ps", "-q", "--filter", "expose=80") != ""

@@ -72,6 +72,9 @@ def flat_ports(ports: Ports) -> list[dict[str, Any]]:
         if not bindings:
             found.append(inside)
         for each in bindings or []:
-            outside = {"IP": each["HostIp"], "PublicPort": int(each["HostPort"])}
-            found.append({**inside, **outside})
+            entry = {**inside, "IP": each["HostIp"]}
+            # One that is open on the container's own address has no port of the host.
+            if each["HostPort"]:
+                entry["PublicPort"] = int(each["HostPort"])
+            found.append(entry)
     return found

@@ -16,6 +16,7 @@ _LIMITS: Final = frozenset(
     {"BlkioWeight", "CpuShares", "NanoCpus", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime",
      "CpusetCpus", "CpusetMems", "Memory", "MemorySwap", "MemoryReservation", "PidsLimit"}
 )  # fmt: skip
+_UNLIMITED: Final = -1
 _ZERO: Final[tuple[Any, ...]] = (None, 0, "", [], {}, False)
 
 
@@ -30,6 +31,9 @@ class Updater:
     async def update(self, reference: str, changes: dict[str, Any]) -> list[str]:
         """``changes`` are fields of HostConfig, those that are zero stay; warnings. Raises InvalidArgument, Conflict."""
         fields.check_host(changes)
+        if (pids := changes.get("PidsLimit")) is not None and pids <= 0:
+            # Of all limits this one can be taken away.
+            changes["PidsLimit"] = _UNLIMITED
         warnings = limits.validate(changes, update=True)
         container = self._store.get(reference)
         policy = changes.get("RestartPolicy") or {}
@@ -63,6 +67,8 @@ class Updater:
                 await self._tasks.update(container.container_id, found)
             except EngineError as error:
                 raise _cannot(container, error.message) from error
+        if host.get("PidsLimit") == _UNLIMITED:
+            host["PidsLimit"] = None
         container.host = host
         container.save()
 
