@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
@@ -569,3 +570,29 @@ def test_a_user_and_a_pid_namespace_are_joined_together(box: Box) -> None:
         assert str(second.pid) in (second.cgroup("pids") / "cgroup.procs").read_text().split()
     finally:
         second.call("delete", "--force", second.name)
+
+
+@pytest.mark.parametrize("users", ["own", "joined"])
+def test_the_oom_score_is_set_in_a_user_namespace(box: Box, users: str) -> None:
+    """There the process may not write its own any more."""
+    mappings = [{"containerID": 0, "hostID": 100_000, "size": 65_536}]
+    box.linux["namespaces"].append({"type": "user"})
+    if users == "own":
+        box.linux.update(uidMappings=mappings, gidMappings=mappings)
+    box.process["oomScoreAdj"] = 500
+    with contextlib.ExitStack() as stack:
+        if users == "joined":
+            holder = stack.enter_context(
+                subprocess.Popen(["unshare", "--user", "sleep", "1000"], process_group=0)
+            )
+            stack.callback(holder.kill)
+            owner = Path(f"/proc/{holder.pid}")
+            while (owner / "comm").read_text() != "sleep\n":
+                time.sleep(0.01)
+            for kind in ("uid_map", "gid_map"):
+                (owner / kind).write_text("0 100000 65536")
+            box.linux["namespaces"][-1]["path"] = str(owner / "ns/user")
+        box.start("sleep", "1000")
+        assert Path(f"/proc/{box.pid}/oom_score_adj").read_text() == "500\n"
+        assert box.exec("cat", "/proc/self/oom_score_adj", oomScoreAdj=600).lines == ["600"]
+        box.ok("delete", "--force", box.name)

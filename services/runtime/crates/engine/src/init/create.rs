@@ -73,7 +73,9 @@ impl Init<'_> {
         if self.new_keyring {
             join_keyring(&self.state.id)?;
         }
-        set_oom_score(self.process)?;
+        if !self.plan.in_user_namespace() {
+            set_oom_score(self.process, "self")?;
+        }
         let label = Label::prepare(self.process)?;
         let mut limited = false;
         let builder = Builder {

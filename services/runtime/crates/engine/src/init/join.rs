@@ -62,7 +62,7 @@ impl Joiner<'_> {
                 }
             }
         }
-        set_oom_score(self.process)?;
+        set_oom_score(self.process, "self")?;
         let label = Label::prepare(self.process)?;
         let affinity = self.process.exec_cpu_affinity.clone().unwrap_or_default();
         scheduling::pin(&affinity.initial)?;

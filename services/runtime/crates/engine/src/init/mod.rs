@@ -7,5 +7,5 @@ mod environment;
 pub(crate) mod join;
 mod program;
 pub(crate) mod scheduling;
-mod session;
+pub(crate) mod session;
 pub(crate) mod settle;

@@ -22,11 +22,13 @@ pub(crate) fn join_keyring(name: &str) -> Result<()> {
     }
 }
 
-/// A score below our own needs CAP_SYS_RESOURCE; without it the container keeps ours.
-pub(crate) fn set_oom_score(process: &Process) -> Result<()> {
+/// Of a process, by its name in /proc. A score below its own needs CAP_SYS_RESOURCE; without it that one is kept.
+pub(crate) fn set_oom_score(process: &Process, who: &str) -> Result<()> {
     let Some(score) = process.oom_score_adj else { return Ok(()) };
-    match Procfs::open()?.write("self/oom_score_adj", &score.to_string()) {
+    match Procfs::open()?.write(&format!("{who}/oom_score_adj"), &score.to_string()) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(()),
+        // It has ended, and has said why.
+        Err(error) if who != "self" && matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(()),
         other => other.context(|| format!("set oom_score_adj to {score}")),
     }
 }

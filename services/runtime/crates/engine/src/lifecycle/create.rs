@@ -2,6 +2,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::init::create::Init;
+use crate::init::session::set_oom_score;
 use crate::init::settle::Settings;
 use crate::lifecycle::prepare::{missing, read, recorded, Made, Plans};
 use crate::namespaces::{map_ids, Plan};
@@ -165,6 +166,10 @@ fn build(spec: &Spec, options: &Options, bundle: &Path, directory: &Path, made: 
     record.pid = pid;
     record.start_time = state::process_start(pid).unwrap_or_default();
     state::save(directory, &record)?;
+    if plan.in_user_namespace() {
+        // Its own file is not its own any more when it is a user of the namespace.
+        set_oom_score(process, &pid.to_string())?;
+    }
     if plan.new_user() {
         map_ids(pid, &linux.uid_mappings, &linux.gid_mappings)?;
         channel.send(Go::Mapped)?;
