@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
 import hashlib
 import http.server
 import io
@@ -10,10 +12,12 @@ import json
 import tarfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from tests.support.images import layer
+from tests.support.memory import little_memory
 from tests.support.stack import Stack
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -283,3 +287,59 @@ def test_cve_2021_21285_a_malformed_manifest_is_an_error(stack: Stack, registry:
         _pull(stack, registry)
         assert stack.request("GET", f"/images/{registry}/crafted:1/history")[0] in {200, 404}
         stack.request("DELETE", f"/images/{registry}/crafted:1")
+
+
+def test_a_layer_may_be_larger_than_a_document(stack: Stack) -> None:
+    """And no daemon has the whole of it in memory."""
+    large = layer({"file": bytes(80 << 20)})
+    config = json.dumps(_good(rootfs={"type": "layers", "diff_ids": [_digest(large)]})).encode()
+    manifest = [{"Config": "config.json", "RepoTags": ["large:1"], "Layers": ["layer.tar"]}]
+    files = {"config.json": config, "layer.tar": large}
+    archive = _archive({**files, "manifest.json": json.dumps(manifest).encode()})
+    with little_memory(stack, "dockerd", "containerd"):
+        assert "Loaded image: large:1" in _load(stack, archive)
+        status, _ = stack.request("POST", "/images/create?fromSrc=-&repo=large&tag=2", large)
+        assert status == 200
+
+
+def _swollen(kind: bytes) -> bytes:
+    """A few hundred KiB that stand for an entry of 300 MiB: a file, or an extended header."""
+    member = tarfile.TarInfo("zeros")
+    member.type, member.size = kind, 300 << 20
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1) as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+        file.write(bytes(1024))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_an_archive_that_swells_is_never_in_memory(stack: Stack, kind: bytes) -> None:
+    bomb = _swollen(kind)
+    stack.docker("create", "--name", "box", "busybox")
+    with little_memory(stack, "dockerd", "containerd"):
+        status, answer = stack.request("PUT", "/containers/box/archive?path=/", bomb)
+        assert (status, "an extended header of" in answer["message"]) == (400, True)
+        status, answer = stack.request("POST", "/images/create?fromSrc=-&repo=swollen", bomb)
+        assert (status, "an extended header of" in answer["message"]) == (400, True)
+        assert "an extended header of" in _load(stack, bomb)
+
+
+def test_others_are_answered_while_a_file_swells(stack: Stack) -> None:
+    """Importing decompressed on the loop that answers everybody, all that a chunk stands for at once."""
+    member = tarfile.TarInfo("zeros")
+    member.size = 100 << 20
+    bomb = bz2.compress(member.tobuf() + bytes((100 << 20) + 1024))
+    answered = 0
+    with little_memory(stack, "dockerd", "containerd"), ThreadPoolExecutor(1) as pool:
+        importing = pool.submit(
+            stack.request, "POST", "/images/create?fromSrc=-&repo=swollen", bomb
+        )
+        while not importing.done():
+            assert stack.request("GET", "/_ping")[0] == 200
+            answered += 1
+        assert importing.result()[0] == 200
+    # On the loop each piece held up everybody until its end: one or two answers in all.
+    assert answered > 5

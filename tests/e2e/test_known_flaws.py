@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 from tests.support.images import docker_archive, layer
+from tests.support.memory import little_memory
 from tests.support.stack import Stack, wait_until
 
 _MEBI = 1 << 20
@@ -75,28 +76,6 @@ def _state(folder: Path) -> list[tuple[str, int, int, bytes]]:
             (str(path), status.st_mode, status.st_uid, path.read_bytes() if path.is_file() else b"")
         )
     return found
-
-
-@contextlib.contextmanager
-def _little_memory(stack: Stack, *daemons: str) -> Iterator[None]:
-    """Fail if a daemon needs 64 MiB more than before at any time."""
-    before = {}
-    for daemon in daemons or ("dockerd",):
-        pid = stack.pid(daemon)
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
-        before[pid] = _memory(pid, "VmHWM")
-    yield
-    for pid, size in before.items():
-        assert _memory(pid, "VmHWM") - size < 64 * _MEBI
-
-
-def _memory(pid: int, key: str) -> int:
-    (line,) = (
-        line
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        if line.startswith(key)
-    )
-    return int(line.split()[1]) << 10
 
 
 def _archive(fill: Callable[[tarfile.TarFile], None]) -> bytes:
@@ -275,7 +254,7 @@ def test_cve_2026_78659_headers_and_trailers_without_end_are_cut_off(stack: Stac
         b"POST /images/load HTTP/1.1\r\nHost: d\r\nTrailer: X-More\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
     )
     for start in starts:
-        with _little_memory(stack), _raw(stack) as connection:
+        with little_memory(stack), _raw(stack) as connection:
             connection.sendall(start)
             with contextlib.suppress(ConnectionError):
                 for _ in range(400_000):
@@ -306,7 +285,7 @@ def test_cve_2026_78663_cve_2026_78669_cve_2026_97032_no_frame_of_http_2_is_read
 
 def test_cve_2022_1708_cve_2022_31030_output_that_nobody_reads_is_not_kept(stack: Stack) -> None:
     stack.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
-    with _little_memory(stack, "dockerd", "containerd"):
+    with little_memory(stack, "dockerd", "containerd"):
         _, made = stack.request(
             "POST",
             "/containers/box/exec",
@@ -371,7 +350,7 @@ def test_cve_2025_4437_cve_2026_47262_an_endless_list_of_users_is_not_read(
 ) -> None:
     stack.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
     stack.docker("exec", "box", "truncate", "-s", "3G", f"/etc/{name}")
-    with _little_memory(stack):
+    with little_memory(stack):
         stack.call("exec", "-u", "user:extra", "box", "true")
         stack.docker("stop", "-t", "0", "box")
         stack.call("start", "box")
@@ -388,7 +367,7 @@ def test_cve_2023_25153_an_endless_index_is_not_read(stack: Stack, name: str) ->
         for _ in range(size // _MEBI):
             file.write(b" " * _MEBI)
         file.write(bytes(1024))
-    with _little_memory(stack, "dockerd", "containerd"):
+    with little_memory(stack, "dockerd", "containerd"):
         assert stack.call("load", stdin=packed.getvalue()).code == 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import tarfile
@@ -12,11 +11,14 @@ from typing import BinaryIO, Final
 
 from containerd.content.local import ContentStore
 from containerd.images.walk import descend, manifest_for
-from wire import jsontext
+from wire import bounded_tar, jsontext
 from wire.errors import InvalidArgument, NotFound
 from wire.oci.image import Descriptor, Platform
 
 _LARGEST_DOCUMENT: Final = 8 << 20
+# Of images: no image has more than 127 layers where it can be mounted.
+_MOST_FILES: Final = 100_000
+_LONGEST_NAME: Final = 4096
 _CHUNK: Final = 1 << 20
 _CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
@@ -49,10 +51,12 @@ class ArchiveReader:
     def read(self, stream: BinaryIO) -> list[Imported]:
         """Read an archive, compressed or not; raises InvalidArgument for one that holds no image."""
         try:
-            with tarfile.open(fileobj=stream, mode="r|*") as archive:
-                for member in archive:
+            with bounded_tar.opened(stream) as archive:
+                for number, member in enumerate(bounded_tar.members(archive)):
+                    if number >= _MOST_FILES:
+                        raise InvalidArgument(f"archive has more than {_MOST_FILES} files")
                     self._member(archive, member)
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
+        except (tarfile.TarError, EOFError) as error:
             raise InvalidArgument(f"archive is not a tar archive: {error}") from error
         if "manifest.json" in self._documents and "index.json" not in self._documents:
             return list(self._docker_images())
@@ -61,6 +65,8 @@ class ArchiveReader:
         raise InvalidArgument("archive holds neither index.json nor manifest.json")
 
     def _member(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        if max(len(member.name), len(member.linkname)) > _LONGEST_NAME:
+            raise InvalidArgument("archive has a name that is longer than any path")
         name = member.name.removeprefix("./")
         if member.issym() or member.islnk():
             # `docker save` links a layer that occurs twice.

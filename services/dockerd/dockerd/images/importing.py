@@ -2,63 +2,23 @@
 
 from __future__ import annotations
 
-import bz2
+import asyncio
 import contextlib
 import hashlib
 import json
-import lzma
 import tarfile
 import tempfile
-import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import IO, Final, Protocol
+from typing import IO, Final
 
 from dockerd.images.changes import apply
 from dockerd.images.platforms import Platform
+from wire import bounded_tar
+from wire.decompression import Decompressor
 from wire.errors import InvalidArgument
 
 _CHUNK: Final = 1 << 20
-_GZIP_WINDOW: Final = 31
-_LONGEST_MAGIC: Final = 6
-
-
-class _Decompressor(Protocol):
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-class _Plain:
-    def decompress(self, data: bytes, /) -> bytes:
-        return data
-
-
-def _decompressor(head: bytes) -> _Decompressor:
-    if head.startswith(b"\x1f\x8b"):
-        return zlib.decompressobj(_GZIP_WINDOW)
-    if head.startswith(b"BZh"):
-        return bz2.BZ2Decompressor()
-    if head.startswith(b"\xfd7zXZ\0"):
-        return lzma.LZMADecompressor()
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return _zstd()
-    return _Plain()
-
-
-def _zstd() -> _Decompressor:
-    # Rarely needed: most daemons never load it.
-    import zstandard
-
-    class Zstd:
-        def __init__(self) -> None:
-            self._inner = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
-
-        def decompress(self, data: bytes, /) -> bytes:
-            try:
-                return self._inner.decompress(data)
-            except zstandard.ZstdError as error:
-                raise OSError(str(error)) from error
-
-    return Zstd()
 
 
 @contextlib.asynccontextmanager
@@ -103,31 +63,31 @@ async def imported(
 
 
 async def _unpack(chunks: AsyncIterator[bytes], layer: IO[bytes]) -> tuple[str, int]:
-    head = b""
-    decompressor: _Decompressor | None = None
+    """The digest and the size of the plain bytes, which are in ``layer`` then."""
+    decompressor = Decompressor()
     digest = hashlib.sha256()
-    size = 0
-    try:
-        async for chunk in chunks:
-            data = head + chunk
-            if decompressor is None:
-                if len(data) < _LONGEST_MAGIC:
-                    head = data
-                    continue
-                decompressor, head = _decompressor(data), b""
-            plain = decompressor.decompress(data)
-            digest.update(plain)
-            layer.write(plain)
-            size += len(plain)
-    except (zlib.error, OSError, lzma.LZMAError) as error:
-        raise InvalidArgument(f"the archive cannot be read: {error}") from error
+
+    def take(pieces: Iterator[bytes]) -> None:
+        for piece in pieces:
+            digest.update(piece)
+            layer.write(piece)
+
+    async for chunk in chunks:
+        await asyncio.to_thread(take, decompressor.pieces(chunk))
+    await asyncio.to_thread(take, decompressor.end())
+    size = layer.tell()
     layer.seek(0)
     try:
-        with tarfile.open(fileobj=layer, mode="r:") as archive:
-            archive.next()
-    except tarfile.TarError as error:
+        await asyncio.to_thread(_check, layer)
+    except (tarfile.TarError, EOFError) as error:
         raise InvalidArgument(f"the archive cannot be read: {error}") from error
     return f"sha256:{digest.hexdigest()}", size
+
+
+def _check(layer: IO[bytes]) -> None:
+    """Whether it begins as an archive does."""
+    with bounded_tar.opened(layer):
+        pass
 
 
 async def _archive(small: dict[str, bytes], layer: IO[bytes], size: int) -> AsyncIterator[bytes]:
@@ -135,7 +95,7 @@ async def _archive(small: dict[str, bytes], layer: IO[bytes], size: int) -> Asyn
         yield _header(name, len(content)) + content + _padding(len(content))
     yield _header("layer.tar", size)
     layer.seek(0)
-    while data := layer.read(_CHUNK):
+    while data := await asyncio.to_thread(layer.read, _CHUNK):
         yield data
     yield _padding(size) + bytes(2 * tarfile.BLOCKSIZE)
 

@@ -15,6 +15,7 @@ from typing import IO, Final
 
 from dockerd.linux.openat import open_in_root
 from dockerd.tree.paths import make_directories
+from wire import bounded_tar
 from wire.errors import InvalidArgument
 
 _CHUNK: Final = 1 << 20
@@ -37,22 +38,23 @@ class Rules:
 
 def unpack(source: IO[bytes], root: int, target: str, rules: Rules) -> None:
     """Extract into ``target``, a path inside the root; raises InvalidArgument for what is no archive, OSError."""
-    late: list[tuple[str, tarfile.TarInfo]] = []
+    late: dict[str, float] = {}
     try:
-        with tarfile.open(fileobj=source, mode="r:*", errorlevel=2) as archive:
-            for member in archive:
+        with bounded_tar.opened(source) as archive:
+            for member in bounded_tar.members(archive):
                 name = _inside(member.name)
                 if name == ".":
                     continue
                 _Entry(archive, member, root, target, rules).extract(name)
                 if member.isdir():
-                    late.append((name, member))
+                    late.pop(name, None)
+                    late[name] = member.mtime
     except (tarfile.TarError, EOFError, UnicodeError) as error:
         raise InvalidArgument(f"the archive cannot be read: {error}") from error
-    for name, member in reversed(late):
+    for name, mtime in reversed(late.items()):
         # Last, because every entry made below changes it.
         with _parent(root, target, name) as (directory, last), contextlib.suppress(OSError):
-            os.utime(last, (member.mtime, member.mtime), dir_fd=directory, follow_symlinks=False)
+            os.utime(last, (mtime, mtime), dir_fd=directory, follow_symlinks=False)
 
 
 def _inside(name: str) -> str:
