@@ -24,10 +24,12 @@ from wire.gen.containerd.services.containers.v1 import containers_pb2, container
 from wire.gen.containerd.services.content.v1 import content_pb2, content_pb2_grpc
 from wire.gen.containerd.services.images.v1 import images_pb2, images_pb2_grpc
 from wire.gen.containerd.services.leases.v1 import leases_pb2, leases_pb2_grpc
+from wire.gen.containerd.services.sandbox.v1 import sandbox_pb2, sandbox_pb2_grpc
 from wire.gen.containerd.services.snapshots.v1 import snapshots_pb2, snapshots_pb2_grpc
 from wire.gen.containerd.services.tasks.v1 import tasks_pb2, tasks_pb2_grpc
 from wire.gen.containerd.services.transfer.v1 import transfer_pb2, transfer_pb2_grpc
 from wire.gen.containerd.types import platform_pb2
+from wire.gen.containerd.types import sandbox_pb2 as sandbox_types
 from wire.gen.containerd.types.transfer import imagestore_pb2, registry_pb2
 from wire.grpc_adapter import CHANNEL_OPTIONS
 
@@ -50,7 +52,9 @@ class Client:
         self.containers = containers_pb2_grpc.ContainersStub(self.channel)
         self.content = content_pb2_grpc.ContentStub(self.channel)
         self.images = images_pb2_grpc.ImagesStub(self.channel)
+        self.controller = sandbox_pb2_grpc.ControllerStub(self.channel)
         self.leases = leases_pb2_grpc.LeasesStub(self.channel)
+        self.sandboxes = sandbox_pb2_grpc.StoreStub(self.channel)
         self.snapshots = snapshots_pb2_grpc.SnapshotsStub(self.channel)
         self.tasks = tasks_pb2_grpc.TasksStub(self.channel)
         self.transfer = transfer_pb2_grpc.TransferStub(self.channel)
@@ -141,13 +145,15 @@ class Containers:
         self._template = template
         self._top = top
         self._folder = folder
+        # By which what is left of them is found.
+        self.mark = template.id
 
     def log(self, name: str) -> Path:
         """Where a container's output goes."""
         return self._folder / f"{name}.out"
 
-    def run(self, client: Client, name: str) -> int:
-        """Snapshot, container, task, start; the pid."""
+    def run(self, client: Client, name: str, sandbox: str = "") -> int:
+        """Snapshot, container, task, start, in a sandbox or not; the pid."""
         with client.held(f"lease-{name}"):
             prepare = snapshots_pb2.PrepareSnapshotRequest(
                 snapshotter="overlayfs", key=name, parent=self._top
@@ -155,7 +161,7 @@ class Containers:
             client.ask(client.snapshots.Prepare, prepare, _THERE)
             container = containers_pb2.Container()
             container.CopyFrom(self._template)
-            container.id, container.snapshot_key = name, name
+            container.id, container.snapshot_key, container.sandbox = name, name, sandbox
             container.spec.value = self._template.spec.value.replace(
                 self._template.id.encode(), name.encode()
             )
@@ -188,15 +194,19 @@ class Containers:
         time.sleep(chance.random() / 5)
         signal, code = chance.choice(((15, 7), (9, 137)))
         # The trap must be set before the signal comes.
-        deadline = time.monotonic() + 30
-        while not self.log(name).exists() or not self.log(name).read_bytes():
-            assert time.monotonic() < deadline, f"{name} says nothing"
-            time.sleep(0.02)
+        self.say(name)
         kill = tasks_pb2.KillRequest(container_id=name, signal=signal)
         client.ask(client.tasks.Kill, kill, _GONE)
         done = client.ask(client.tasks.Wait, tasks_pb2.WaitRequest(container_id=name))
         assert done.exit_status == code, (name, done.exit_status, code)
         self.remove(client, name)
+
+    def say(self, name: str) -> None:
+        """Wait until a container has said something."""
+        deadline = time.monotonic() + 30
+        while not self.log(name).exists() or not self.log(name).read_bytes():
+            assert time.monotonic() < deadline, f"{name} says nothing"
+            time.sleep(0.02)
 
     def exec(self, name: str) -> Callable[[Client, random.Random, int], None]:
         """A process in a container that always runs: it runs once, and its exit code is told."""
@@ -221,6 +231,67 @@ class Containers:
             client.ask(client.tasks.DeleteProcess, delete, _GONE)
 
         return work
+
+
+class Pods:
+    """What is done to sandboxes, each with a process of its own in ``rootfs`` and a container in it."""
+
+    def __init__(self, containers: Containers, config: dict[str, Any], runtime: str) -> None:
+        """``config`` is the specification of a sandbox's process."""
+        self._containers = containers
+        self._config = config
+        self._runtime = runtime
+
+    def run(self, client: Client, name: str) -> tuple[int, int]:
+        """A sandbox that runs, and a container in it; their pids."""
+        config = {**self._config}
+        config["linux"] = {**config["linux"], "cgroupsPath": f"/default/{name}"}
+        sandbox = sandbox_types.Sandbox(
+            sandbox_id=name, runtime={"name": self._runtime}, sandboxer="shim"
+        )
+        sandbox.spec.CopyFrom(typeurl.pack_json(typeurl.SPEC_URL, config))
+        record = sandbox_pb2.StoreCreateRequest(sandbox=sandbox)
+        client.ask(client.sandboxes.Create, record, _THERE)
+        create = sandbox_pb2.ControllerCreateRequest(
+            sandbox_id=name, sandboxer="shim", sandbox=sandbox
+        )
+        client.ask(client.controller.Create, create, _THERE)
+        start = sandbox_pb2.ControllerStartRequest(sandbox_id=name, sandboxer="shim")
+        client.ask(client.controller.Start, start, _DONE)
+        return self.pid(client, name), self._containers.run(client, f"{name}-in", name)
+
+    def pid(self, client: Client, name: str) -> int:
+        """Of a sandbox's own process; it must be ready."""
+        request = sandbox_pb2.ControllerStatusRequest(sandbox_id=name, sandboxer="shim")
+        found = client.ask(client.controller.Status, request)
+        assert found.state == "SANDBOX_READY", (name, found)
+        return int(found.pid)
+
+    def remove(self, client: Client, name: str) -> None:
+        """End the container and then the sandbox, whose end is told."""
+        inner = f"{name}-in"
+        kill = tasks_pb2.KillRequest(container_id=inner, signal=9)
+        client.ask(client.tasks.Kill, kill, _GONE)
+        done = client.ask(client.tasks.Wait, tasks_pb2.WaitRequest(container_id=inner))
+        assert done.exit_status == 137, (inner, done)
+        self._containers.remove(client, inner)
+        stop = sandbox_pb2.ControllerStopRequest(sandbox_id=name, sandboxer="shim")
+        client.ask(client.controller.Stop, stop)
+        wait = sandbox_pb2.ControllerWaitRequest(sandbox_id=name, sandboxer="shim")
+        ended = client.ask(client.controller.Wait, wait)
+        assert ended.exit_status == 137, (name, ended)
+        shut_down = sandbox_pb2.ControllerShutdownRequest(sandbox_id=name, sandboxer="shim")
+        client.ask(client.controller.Shutdown, shut_down, _GONE)
+        delete = sandbox_pb2.StoreDeleteRequest(sandbox_id=name)
+        client.ask(client.sandboxes.Delete, delete, _GONE)
+
+    def cycle(self, client: Client, chance: random.Random, number: int) -> None:
+        """A sandbox's whole life."""
+        name = f"pod{number}-{threading.get_native_id()}-{self._containers.mark}"
+        self.run(client, name)
+        time.sleep(chance.random() / 5)
+        self._containers.say(f"{name}-in")
+        self.remove(client, name)
 
 
 def typeurl_json(kind: str, document: dict[str, Any]) -> any_pb2.Any:

@@ -6,17 +6,21 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.chaos import grpc_load
-from tests.chaos.grpc_load import Client, Containers, Load
+from tests.chaos.grpc_load import Client, Containers, Load, Pods
 from tests.chaos.load import born, own_limit
+from tests.integration.containerd_shim.conftest import shims_below
+from tests.runtime.conftest import default_config
 from tests.support import leaks
 from tests.support.containerd import OURS, Containerd, running_containerd
 from tests.support.images import busybox_layer, docker_archive, layer
@@ -36,6 +40,19 @@ KEPT = ("kept0", "kept1")
 def registry(tmp_path: Path) -> Iterator[Registry]:
     with running_registry(tmp_path / "registry") as found:
         yield found
+
+
+@pytest.fixture
+def pause(tmp_path: Path) -> dict[str, Any]:
+    """The specification of a sandbox's process, which waits for its end."""
+    rootfs = tmp_path / "pause"
+    rootfs.mkdir()
+    subprocess.run(["tar", "-x", "-C", rootfs], input=busybox_layer(), check=True)
+    for name in ("proc", "sys", "dev"):
+        (rootfs / name).mkdir()
+    config = default_config(rootfs, "")
+    config["process"]["args"] = ["sleep", "100000"]
+    return config
 
 
 @pytest.fixture
@@ -99,7 +116,9 @@ def _template(daemon: Containerd) -> tuple[containers_pb2.Container, str]:
     return found, top
 
 
-def test_kills_under_grpc_load(daemon: Containerd, registry: Registry, tmp_path: Path) -> None:
+def test_kills_under_grpc_load(
+    daemon: Containerd, registry: Registry, pause: dict[str, Any], tmp_path: Path
+) -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(10**6))
     wanted = own_limit()
     sys.stderr.write(f"\nCHAOS_SEED={seed} CHAOS_KILLS={wanted}\n")
@@ -112,11 +131,16 @@ def test_kills_under_grpc_load(daemon: Containerd, registry: Registry, tmp_path:
     client = Client(daemon.address)
     names = [f"{name}-{daemon.root.name}" for name in KEPT]
     pids = {name: containers.run(client, name) for name in names}
+    pods = Pods(containers, pause, OURS)
+    pod = f"keptpod-{daemon.root.name}"
+    held = pods.run(client, pod)
+    held_births = [born(pid) for pid in held]
     births = {name: born(pid) for name, pid in pids.items()}
 
     load = Load(daemon.address, seed)
     load.start("cycle0", containers.cycle)
     load.start("cycle1", containers.cycle)
+    load.start("pod", pods.cycle)
     load.start("exec", containers.exec(names[0]))
     load.start("upload", grpc_load.upload)
     load.start("pull", grpc_load.puller(pulled))
@@ -139,6 +163,10 @@ def test_kills_under_grpc_load(daemon: Containerd, registry: Registry, tmp_path:
         assert (found.pid, born(pid)) == (pid, births[name])
         lines = containers.log(name).read_text().splitlines()
         assert lines == [f"line {n}" for n in range(1, len(lines) + 1)]
+    assert (pods.pid(client, pod), [born(pid) for pid in held]) == (held[0], held_births)
+    inner = client.ask(client.tasks.Get, tasks_pb2.GetRequest(container_id=f"{pod}-in")).process
+    assert inner.pid == held[1]
+    pods.remove(client, pod)
     # Each process was started once, whoever was cut off.
     ran = daemon.ctr(
         "tasks", "exec", "--exec-id", "count", names[0], "sh", "-c", "cat /ran* | wc -l"
@@ -154,6 +182,8 @@ def _check_empty(daemon: Containerd) -> None:
     wait_until(lambda: daemon.blobs() == set(), what=str(daemon.blobs()))
     wait_until(lambda: daemon.directories() == set(), what=str(daemon.directories()))
     assert daemon.uploads() == set()
+    assert list(daemon.root.glob("state/io.containerd.sandbox.controller.v1.shim/*/*")) == []
+    wait_until(lambda: shims_below(daemon.root / "state") == [])
     assert leaks.unaccounted(daemon.root / "data") == set()
     mark = daemon.root.name
     groups = [str(path) for path in leaks.CGROUPS.glob("*/default/*") if mark in path.name]

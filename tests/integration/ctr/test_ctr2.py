@@ -79,6 +79,12 @@ def test_pull_run_exec_and_the_rest(
     wait_until(lambda: "STOPPED" in ctr(containerd, "tasks", "ls"))
     call(containerd, "tasks", "rm", "box")
     ctr(containerd, "containers", "rm", "box")
+    # By the transfer service, which takes a name from whatever has it.
+    for _ in range(2):
+        assert ctr(containerd, "images", "tag", "--force", image, "example.com/two:1").endswith(
+            "two:1"
+        )
+    assert "not found" in call(containerd, "images", "tag", "example.com/none:1", "x").err
     ctr(containerd, "images", "export", containerd.root / "out.tar", image)
     ctr(containerd, "images", "rm", "--sync", image)
     ctr(containerd, "images", "import", containerd.root / "out.tar")

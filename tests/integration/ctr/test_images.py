@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from pathlib import Path
 
+import grpc
+import pytest
 from tests.integration.ctr.conftest import IMAGE
-from tests.support.containerd import Containerd
+from tests.support.containerd import OURS, Containerd
 from tests.support.images import busybox_layer, docker_archive, layer
 from tests.support.registry import Registry
+
+from wire import typeurl
+from wire.gen.containerd.services.transfer.v1 import transfer_pb2, transfer_pb2_grpc
+from wire.gen.containerd.types.transfer import imagestore_pb2
 
 
 def test_pull_run_and_remove(containerd: Containerd, registry: Registry) -> None:
@@ -114,3 +121,31 @@ def test_image_of_the_archive_has_the_digests_of_its_bytes(
         path = containerd.root / "data/content/blobs/sha256" / digest.removeprefix("sha256:")
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
     assert image == IMAGE
+
+
+def test_a_transfer_from_name_to_name_tags(containerd: Containerd, image: str) -> None:
+    stub = transfer_pb2_grpc.TransferStub(containerd.channel)
+    where = (("containerd-namespace", "default"),)
+
+    def tag(source: str, target: str) -> None:
+        request = transfer_pb2.TransferRequest(
+            source=typeurl.pack(imagestore_pb2.ImageStore(name=source)),
+            destination=typeurl.pack(
+                imagestore_pb2.ImageStore(name=target, labels={"made": "by-tag"})
+            ),
+        )
+        stub.Transfer(request, metadata=where, timeout=30)
+
+    for _ in range(2):
+        tag(image, "example.com/a:1")
+    containerd.ctr("images", "rm", "--sync", image)
+    assert containerd.ctr("images", "ls", "-q", "labels.made==by-tag") == "example.com/a:1"
+    name = f"tagged-{os.urandom(4).hex()}"
+    assert (
+        containerd.ctr("run", "--rm", "--runtime", OURS, "example.com/a:1", name, "cat", "/three")
+        == "3"
+    )
+    with pytest.raises(grpc.RpcError) as raised:
+        tag(image, "example.com/b:1")
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+    assert containerd.ctr("images", "ls", "-q") == "example.com/a:1"

@@ -253,6 +253,36 @@ def test_a_journal_without(path: Path, expected: Dump, lost: str) -> None:
     check(path, expected)
 
 
+@pytest.mark.parametrize("what", ["byte", "newline", "mark", "transaction", "line of the last"])
+def test_a_damaged_journal_alone_is_not_taken_for_a_short_one(
+    path: Path, expected: Dump, what: str
+) -> None:
+    """Only the last transaction may be cut short; anything else would bring back an older state as if it were whole."""
+    file = path.with_suffix(".journal")
+    lines = file.read_bytes().rstrip(b"\0").splitlines(keepends=True)
+    ends = [number for number, line in enumerate(lines) if b" *end\t" in line]
+    at = ends[4] + 1
+    line = lines[at]
+    if what == "byte":
+        lines[at] = line[:20] + bytes([line[20] ^ 1]) + line[21:]
+    elif what == "newline":
+        lines[at] = line[:-1]
+    elif what == "mark":
+        lines[at] = line[:8] + b"_" + line[9:]
+    elif what == "transaction":
+        del lines[at : ends[5] + 1]
+    else:
+        del lines[-2]
+    file.write_bytes(b"".join(lines))
+    lose(path)
+    (path.parent / "blobs" / "a").mkdir(parents=True)
+    before = file.read_bytes()
+    with pytest.raises(DataLoss, match="damaged, too"):
+        Database(str(path), (str(path.parent / "blobs"),))
+    assert file.read_bytes() == before
+    assert expected
+
+
 def test_an_older_copy(path: Path, expected: Dump, tmp_path: Path) -> None:
     settle(path)
     shutil.copy(path, tmp_path / "copy")

@@ -99,6 +99,8 @@ class TransferService:
                     await self._import(source, destination, progress)
                 case imagestore_pb2.ImageStore(), importexport_pb2.ImageExportStream():
                     await self._export(source, destination)
+                case imagestore_pb2.ImageStore(), imagestore_pb2.ImageStore():
+                    await self._tag(source, destination)
                 case _:
                     raise NotImplementedYet(
                         f"transfer from {typeurl.name(request.source)} to {typeurl.name(request.destination)}"
@@ -252,6 +254,23 @@ class TransferService:
             await writing(stream, lambda out: write_archive(self._content, images, out, platforms))
         finally:
             stream.close()
+
+    async def _tag(
+        self, source: imagestore_pb2.ImageStore, destination: imagestore_pb2.ImageStore
+    ) -> None:
+        """Another name for an image, which then is not that of another one any more."""
+        image = images_pb2.Image.FromString(await self._images.get(source.name))
+        target = Descriptor(
+            media_type=image.target.media_type,
+            digest=image.target.digest,
+            size=image.target.size,
+        )
+        async with self._held():
+            # The name may go before there is the other one, but not what it stands for.
+            if not await self._content.known((target.digest,), {}):
+                raise NotFound(f"content {target.digest}: not found")
+            for name in _stored(destination, source.name, target.digest):
+                await self._name(name, target, dict(destination.labels))
 
     async def _name(self, name: str, target: Descriptor, labels: dict[str, str]) -> None:
         image = images_pb2.Image(name=name, labels=labels)

@@ -151,8 +151,8 @@ class SandboxManager:
         try:
             response = await sandbox.call("StartSandbox", request, pb.StartSandboxResponse)
         except EngineError:
-            # Whoever starts it twice does not lose it.
-            if before is None:
+            # Whoever starts it twice does not lose it; after a restart of ours its shim may be the only one who knows.
+            if before is None and not await self._was_started(sandbox):
                 self._sandboxes.pop((sandbox.namespace, sandbox.sandbox_id), None)
                 await self._discard(sandbox, clean=True)
             raise
@@ -255,15 +255,26 @@ class SandboxManager:
 
     async def _follow_started(self, sandbox: Sandbox) -> None:
         """After a restart: nobody has told whether it was started."""
-        request = pb.SandboxStatusRequest(sandbox_id=sandbox.sandbox_id)
         try:
-            status = await sandbox.call("SandboxStatus", request, pb.SandboxStatusResponse)
+            started = await self._ask_started(sandbox)
         except Unavailable:
             # Its shim is dead, and so is it.
+            started = True
+        if started:
             self._follow(sandbox)
-            return
-        if status.state == "SANDBOX_READY" or status.HasField("exited_at"):
-            self._follow(sandbox)
+
+    async def _was_started(self, sandbox: Sandbox) -> bool:
+        """Whether it runs or ran, as far as its shim answers."""
+        try:
+            return await self._ask_started(sandbox)
+        except EngineError:
+            return False
+
+    @staticmethod
+    async def _ask_started(sandbox: Sandbox) -> bool:
+        request = pb.SandboxStatusRequest(sandbox_id=sandbox.sandbox_id)
+        status = await sandbox.call("SandboxStatus", request, pb.SandboxStatusResponse)
+        return status.state == "SANDBOX_READY" or status.HasField("exited_at")
 
     def _follow(self, sandbox: Sandbox) -> None:
         """Tell of its end when it comes, once."""

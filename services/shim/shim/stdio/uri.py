@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wire.errors import InvalidArgument
+from wire.errors import InvalidArgument, NotImplementedYet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ _NUMBERS: Final = frozenset(
     }
 )
 _LOGGERS: Final = frozenset({"binary", "binary-v2"})
+# Streams of a sandbox that is another machine, which containerd's clients know of.
+_STREAMING: Final = ("ttrpc+", "grpc+", "streaming")
 
 
 class Target:
@@ -95,12 +97,14 @@ class Target:
 
 
 def parse(text: str) -> Target:
-    """Raises InvalidArgument for a scheme or parameter that is not understood."""
+    """Raises InvalidArgument for a scheme or parameter that is not understood, NotImplementedYet for a stream of a service."""
     if not text:
         return Target()
     if "://" not in text:
         return Target(scheme="fifo", path=text)
     scheme, _, rest = text.partition("://")
+    if scheme.startswith(_STREAMING):
+        raise NotImplementedYet(f"stdio by {scheme!r} is not implemented")
     if scheme not in _PARAMETERS:
         raise InvalidArgument(f"stdio scheme {scheme!r} is not supported")
     path, _, query = rest.partition("?")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from shim.stdio import uri
-from wire.errors import InvalidArgument
+from wire.errors import InvalidArgument, NotImplementedYet
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,6 @@ def test_a_loggers_query_is_its_command_line() -> None:
     "text",
     [
         "npipe:///x",
-        "ttrpc+unix:///x?streaming_id=1",
         "pipe:///x",
         "json-file:///x?unknown=1",
         "json-file:///x?max-size=big",
@@ -44,4 +45,12 @@ def test_a_loggers_query_is_its_command_line() -> None:
 )
 def test_what_is_not_understood_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
+        uri.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["ttrpc+unix:///x?streaming_id=1", "grpc+vsock://3:1024/x", "streaming:///x?id=1"]
+)
+def test_streams_of_a_service_are_refused_by_name(text: str) -> None:
+    with pytest.raises(NotImplementedYet, match=re.escape(repr(text.partition("://")[0]))):
         uri.parse(text)
