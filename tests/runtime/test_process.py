@@ -596,3 +596,10 @@ def test_the_oom_score_is_set_in_a_user_namespace(box: Box, users: str) -> None:
         assert Path(f"/proc/{box.pid}/oom_score_adj").read_text() == "500\n"
         assert box.exec("cat", "/proc/self/oom_score_adj", oomScoreAdj=600).lines == ["600"]
         box.ok("delete", "--force", box.name)
+
+
+def test_what_has_no_value_takes_the_place_of_no_variable(box: Box) -> None:
+    box.process["env"] = ["PATH=/bin", "ABC=1", "A", "", "ABC=2", "=x"]
+    lines = box.sh("cat /proc/1/environ | tr '\\0' '\\n'; true")
+    assert {"PATH=/bin", "ABC=2", "A"} <= set(lines), lines
+    assert "ABC=1" not in lines

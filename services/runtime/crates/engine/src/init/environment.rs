@@ -10,9 +10,10 @@ use std::path::Path;
 pub(crate) fn environment(process: &Process, settings: Settings<'_>) -> Vec<String> {
     let mut variables: Vec<String> = Vec::with_capacity(process.env.len() + 4);
     for variable in &process.env {
-        // The last one counts, whichever a program would find.
-        let key = variable.split_inclusive('=').next().unwrap_or_default();
-        match variables.iter_mut().find(|each| each.starts_with(key)) {
+        // The last one counts, whichever a program would find. What has no value is no variable, and is passed as it is.
+        let key = |text: &str| text.split_once('=').map(|(key, _)| key.to_string());
+        let wanted = key(variable);
+        match variables.iter_mut().find(|each| wanted.is_some() && key(each) == wanted) {
             Some(earlier) => earlier.clone_from(variable),
             None => variables.push(variable.clone()),
         }
