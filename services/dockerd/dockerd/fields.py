@@ -8,6 +8,7 @@ from typing import Any, Final
 from wire.errors import InvalidArgument
 
 _LARGEST: Final = 1 << 63
+_MOST_DIGITS: Final = 19
 _NAMES: Final = {
     str: "string",
     bool: "bool",
@@ -16,6 +17,11 @@ _NAMES: Final = {
     list: "array",
     dict: "object",
 }
+
+
+def is_number(text: str) -> bool:
+    """Digits that ``int`` takes: not what else Unicode calls a digit, and not more than 64 bits have."""
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def check_fields(struct: str, fields: Mapping[str, str], document: dict[str, Any]) -> None:

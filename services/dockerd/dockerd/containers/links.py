@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from dockerd.containers.model import Container
 from dockerd.containers.store import ContainerStore
+from dockerd.fields import is_number
 from wire.errors import Conflict, InvalidArgument, NotFound
 
 _SHORT_ID: Final = 12
@@ -148,4 +149,4 @@ def _address(target: Container) -> str:
 
 def _number(port: str) -> int:
     text = port.partition("/")[0]
-    return int(text) if text.isdigit() else 0
+    return int(text) if is_number(text) else 0

@@ -12,6 +12,7 @@ from dockerd.containers.rootfs import RootFilesystems
 from dockerd.containers.state import NEVER, Status
 from dockerd.containers.status import text_of
 from dockerd.containers.store import ContainerStore
+from dockerd.fields import is_number
 from dockerd.filters import Filters
 from dockerd.images.store import ImageStore
 from dockerd.networks.controller import NetworkController
@@ -175,7 +176,7 @@ def _validate(wanted: Filters) -> None:
                 f" {', '.join(_HEALTHS)}"
             )
     for value in wanted.get("exited"):
-        if not value.removeprefix("-").isdecimal():
+        if not is_number(value.removeprefix("-")):
             raise InvalidArgument(
                 f"invalid filter 'exited={value}': strconv.Atoi: parsing \"{value}\": invalid syntax"
             )

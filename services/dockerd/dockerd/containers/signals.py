@@ -8,6 +8,7 @@ import signal
 from typing import Any, Final
 
 from dockerd.containers.errors import InvalidSignal
+from dockerd.fields import is_number
 
 _LAST: Final = 64
 _RTMIN: Final = 34
@@ -16,7 +17,7 @@ _REAL_TIME: Final = re.compile(r"SIGRT(MIN|MAX)(?:([+-])(\d+))?")
 
 def number_of(text: str) -> int:
     """``TERM``, ``SIGTERM``, ``RTMIN+3`` or ``15``; raises InvalidSignal."""
-    if text.isascii() and text.isdigit():
+    if is_number(text):
         number = int(text)
         if 1 <= number <= _LAST:
             return number

@@ -8,6 +8,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
+from dockerd.fields import is_number
 from dockerd.filters import Filters
 from dockerd.images.repositories import AGENT, Auth, Repositories, credentials
 from wire import jsontext
@@ -68,7 +69,7 @@ def _split(term: str) -> tuple[str, str]:
 def _stars(wanted: Filters) -> int:
     least = 0
     for text in wanted.get("stars"):
-        if not text.isascii() or not text.isdigit():
+        if not is_number(text):
             raise InvalidArgument(f"invalid filter 'stars={text}'")
         least = max(least, int(text))
     return least

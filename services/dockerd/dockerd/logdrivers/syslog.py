@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from dockerd.fields import is_number
 from wire.errors import FailedPrecondition, InvalidArgument
 
 OPTIONS: Final = frozenset(
@@ -88,6 +89,6 @@ def _facility(text: str) -> int:
         return _FACILITIES["daemon"]
     if text in _FACILITIES:
         return _FACILITIES[text]
-    if text.isascii() and text.isdigit() and int(text) <= _MOST:
+    if is_number(text) and int(text) <= _MOST:
         return int(text)
     raise InvalidArgument("invalid syslog facility")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
-from dockerd.fields import check_fields
+from dockerd.fields import check_fields, is_number
 from dockerd.networks.catalog import new_network, trusted
 from dockerd.networks.errors import (
     ConfigurationOfConfiguration,
@@ -310,7 +310,7 @@ def _options(given: dict[str, str], *, internal: bool, ipv6: bool) -> dict[str, 
             raise _unparsed(OPTION_TRUSTED, each, "invalid interface name")
     mtu = options.get(OPTION_MTU)
     smallest = _SMALLEST_MTU_IPV6 if ipv6 else _SMALLEST_MTU
-    if mtu is not None and not (mtu.isascii() and mtu.isdigit() and int(mtu) >= smallest):
+    if mtu is not None and not (is_number(mtu) and int(mtu) >= smallest):
         raise InvalidArgument(f"invalid MTU: {mtu}")
     if OPTION_HOST_BINDING in options:
         _address(options[OPTION_HOST_BINDING], "host binding address")

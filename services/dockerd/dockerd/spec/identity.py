@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+from dockerd.fields import is_number
 from dockerd.linux.openat import open_in_root
 from wire.errors import InvalidArgument
 
 _LARGEST_PASSWD: Final = 4 << 20
-_MOST_DIGITS: Final = 19
 
 
 def resolve_user(rootfs: str, user: str, groups: list[str]) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def resolve_user_in(root: int, user: str, groups: list[str]) -> dict[str, Any]:
             (row for row in passwd if len(row) >= 4 and (row[0] == name or row[2] == name)), None
         )
         if found is not None:
-            uid, gid, login = int(found[2]), int(found[3]) if _is_number(found[3]) else 0, found[0]
-        elif _is_number(name):
+            uid, gid, login = int(found[2]), int(found[3]) if is_number(found[3]) else 0, found[0]
+        elif is_number(name):
             uid, login = int(name), ""
         else:
             raise InvalidArgument(f"unable to find user {name}: no matching entries in passwd file")
@@ -55,16 +55,11 @@ def resolve_user_in(root: int, user: str, groups: list[str]) -> dict[str, Any]:
     }
 
 
-def _is_number(text: str) -> bool:
-    """Digits, as many as an id may have, and not what else Unicode calls a digit."""
-    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
-
-
 def _group(table: list[list[str]], name: str) -> int:
     for row in table:
         if len(row) >= 3 and row[0] == name:
             return int(row[2])
-    if _is_number(name):
+    if is_number(name):
         return int(name)
     raise InvalidArgument(f"unable to find group {name}: no matching entries in group file")
 
@@ -80,4 +75,4 @@ def _table(root: int, path: str) -> list[list[str]]:
             return []
         text = file.read(_LARGEST_PASSWD).decode(errors="replace")
     rows = [line.split(":") for line in text.splitlines() if line and not line.startswith("#")]
-    return [row for row in rows if len(row) < 3 or _is_number(row[2])]
+    return [row for row in rows if len(row) < 3 or is_number(row[2])]

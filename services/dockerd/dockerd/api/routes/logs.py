@@ -11,6 +11,7 @@ from dockerd.api import params, stdcopy, streams
 from dockerd.api.deps import Logs
 from dockerd.api.routing import Router
 from dockerd.containers.logs import LogRequest
+from dockerd.fields import is_number
 
 router = Router()
 
@@ -33,7 +34,7 @@ def _wanted(request: Request) -> LogRequest:
     tail = params.text(request, "tail")
     return LogRequest(
         streams=frozenset(name for name in names if params.boolean(request, name)),
-        tail=int(tail) if tail.isascii() and tail.isdigit() else None,
+        tail=int(tail) if is_number(tail) else None,
         since=params.when(request, "since"),
         # Clients that want no end send 0.
         until=params.when(request, "until") or None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
+from dockerd.fields import is_number
 from dockerd.networks.errors import InvalidAddress, InvalidPort, InvalidProtocol
 from dockerd.networks.model import IpAddress, PortBinding, Protocol, PublishedPort
 
@@ -214,6 +215,6 @@ def _only(request: PortRequest, versions: set[int]) -> PortRequest:
 
 
 def _port(text: str, whole: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _HIGHEST:
+    if not is_number(text) or int(text) > _HIGHEST:
         raise InvalidPort(whole)
     return int(text)
