@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from tests.runtime.conformance import sources
 from tests.runtime.conformance.tap import Case, Outcome, output_of, parse
+
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def run(folder: Path, runtime: Path, only: str) -> list[Case]:
@@ -25,11 +28,23 @@ def run(folder: Path, runtime: Path, only: str) -> list[Case]:
     # Whoever runs us may have been told where its own bats keeps things.
     environment = {key: value for key, value in environment.items() if not key.startswith("BATS_")}
     cases = []
+    before = set(CGROUPS.iterdir())
     for path in sorted(tests.glob("*.bats")):
         if only in path.name:
             found = parse(path.name, bats(path, tests, environment))
             cases += [again(case, path, tests, environment) for case in found]
+    clean(before)
     return cases
+
+
+def clean(before: set[Path]) -> None:
+    """Remove the folders that the tests' helpers make beside the hierarchies, for controllers that the host has not mounted."""
+    for made in set(CGROUPS.iterdir()) - before:
+        if made.is_dir() and not made.is_symlink() and not made.is_mount():
+            for folder, _, _ in os.walk(made, topdown=False):
+                # What is in use is somebody else's.
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
 
 
 def bats(path: Path, tests: Path, environment: dict[str, str], *options: str) -> str:
