@@ -53,6 +53,14 @@ def box(session_stack: Stack) -> Iterator[str]:
     session_stack.docker("rm", "-f", session_stack.docker("ps", "-aqn1"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_left(session_stack: Stack) -> Iterator[None]:
+    yield
+    assert session_stack.docker("ps", "-aq") == ""
+    assert session_stack.docker("volume", "ls", "-q") == ""
+    assert session_stack.docker("network", "ls", "-q", "--filter", "type=custom") == ""
+
+
 def placed(document: dict[str, Any], path: str, value: Any) -> None:
     """Put a value where ``Config.User`` or ``HostConfig.Memory`` says."""
     head, _, rest = path.partition(".")
@@ -97,6 +105,10 @@ def created(engine: Stack, row: Field, document: dict[str, Any]) -> Iterator[str
         yield answer["Id"]
     finally:
         engine.request("DELETE", f"/containers/{answer['Id']}?force=1&v=1")
+        # Those that have a name are nobody's.
+        for mount in (document.get("HostConfig") or {}).get("Mounts") or []:
+            if mount.get("Type") == "volume" and mount.get("Source"):
+                engine.request("DELETE", f"/volumes/{mount['Source']}")
 
 
 def printed(engine: Stack, container: str, *, terminal: bool) -> str:
