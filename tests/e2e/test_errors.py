@@ -105,6 +105,16 @@ def test_an_answer_before_the_body_has_come(stack: Stack) -> None:
         assert answer.count(b"HTTP/1.1 ") == 1
 
 
+def test_null_is_no_body(stack: Stack) -> None:
+    """The CLI of Docker 20.10 commits with it."""
+    container = stack.docker("create", "busybox")
+    status, answer = stack.request("POST", f"/commit?container={container}", b"null")
+    assert status == 201
+    stack.docker("rmi", answer["Id"])
+    assert stack.request("POST", f"/commit?container={container}", b"[]")[0] == 400
+    stack.docker("rm", container)
+
+
 @pytest.mark.parametrize(
     "data", [b"\0\1\2\3\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET /\r\n", b"A" * 5000]
 )

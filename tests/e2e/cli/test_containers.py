@@ -6,7 +6,7 @@ import pytest
 from tests.support.cli import Bench, Row, named, row
 
 _ERROR = "Error response from daemon: "
-_NONE = _ERROR + "No such container: nope"
+_NONE = "Error<*>: No such container: nope"
 _UP = "docker run -d --name up busybox sleep 99"
 _FRESH = "docker create --name fresh busybox sh -c 'echo one; echo two >&2; exit 7'"
 _ROWS = [
@@ -70,7 +70,7 @@ _ROWS = [
     row("docker rm up", "", _ERROR + "<*>annot remove <*>container<*>top the container before<*>", 1, given=_UP),
     row("docker rm -f up && docker ps -aq --filter name=up", "up", given=_UP),
     row("docker container rm -fv up && docker volume ls -q", "up", given="docker run -d --name up -v /data busybox sleep 99"),
-    row("docker container remove up nope", "up", _NONE, 1, given="docker create --name up busybox"),
+    row("docker container remove up nope", "up", _NONE, 1, given="docker create --name up busybox", since=23),
     row("docker rm nope", "", _NONE, 1),
     row("docker rm -f nope", "", _NONE, 0, since=28),
     row("docker rm -l box", "", _ERROR + "<*>", 1),
@@ -93,7 +93,7 @@ _LIST = [
     row("docker container ls -q", "<short>"),
     row("docker container ps -aq --no-trunc", "<id> <id>"),
     row("docker container list --no-trunc --format '{{.ID}} {{.Command}}'", '<id> "sleep 1000"'),
-    row("docker ps -a --format '{{.Names}} {{.Image}} {{.State}} {{.Labels}} {{.Networks}} {{.Mounts}} {{.RunningFor}}'", "ended busybox exited kind=ended,made-by=tests bridge <ago> box busybox running kind=box,made-by=tests bridge <ago>"),
+    row("docker ps -a --format '{{.Names}} {{.Image}} {{.State}} {{.Labels}} {{.Networks}} {{.Mounts}} {{.RunningFor}}'", "ended busybox exited kind=ended,made-by=tests bridge <ago> box busybox running kind=box,made-by=tests bridge <ago>", since=28),
     row("docker ps --format json | tr ',' '\\n' | cut -d: -f1 | sort", '"CreatedAt" "ID" "Image" "Labels" "LocalVolumes" "Mounts" "Names" "Networks" "Platform" "Ports" "RunningFor" "Size" "State" "Status" <*>', since=28),
     row("docker ps --format 'table {{.Names}}\\t{{.Status}}'", "NAMES STATUS box Up <ago>"),
     row("docker ps -s --format '{{.Size}}'", "<size> (virtual <size>)"),

@@ -6,7 +6,7 @@ import pytest
 from tests.support.cli import Bench, Row, named, row
 
 _ERROR = "Error response from daemon: "
-_NONE = _ERROR + "No such container: nope"
+_NONE = "Error<*>: No such container:<*>nope<*>"
 _FAILED = "OCI runtime exec failed: exec failed: unable to start container process: "
 _ROWS = [
     # cp
@@ -17,8 +17,8 @@ _ROWS = [
     row("docker cp box:/data/. here 2>/dev/null; ls here", "seed"),
     row("docker cp ended:/data here 2>/dev/null; ls here", "seed"),
     row("tar c f | docker cp - box:/tmp && docker exec box cat /tmp/f", "piped", given="echo piped > f"),
-    row("docker cp box:/nope here", "", _ERROR + "Could not find the file /nope in container box", 1),
-    row("docker cp f box:/nope/f", "", _ERROR + "Could not find the file /nope in container box", 1, given="touch f"),
+    row("docker cp box:/nope here", "", _ERROR + "Could not find the file /nope in container box", 1, since=28),
+    row("docker cp f box:/nope/f", "", _ERROR + "Could not find the file /nope in container box", 1, given="touch f", since=28),
     row("docker cp f box:/nope/", "", "<*>no such directory<*>", 1, given="touch f"),
     row("docker cp f box:/data/seed/", "", "<*>no such directory<*>", 1, given="touch f"),
     row("docker cp nope:/x .", "", _NONE, 1),
@@ -40,9 +40,9 @@ _ROWS = [
     row("docker exec -d box sh -c 'echo done > /tmp/done'; docker exec box sh -c 'until test -s /tmp/done; do sleep 0.05; done; cat /tmp/done'", "done"),
     row("docker exec -u 1000 -w /tmp -e A=1 --env-file more box sh -c 'id -u; pwd; echo $A$B'", "1000 /tmp 12", given="echo B=2 > more"),
     row("docker exec --privileged box grep -c CapEff:.*ffff /proc/self/status", "1", original="needs capabilities that this machine's root may not have"),
-    row("docker exec box no-such", _FAILED + 'exec: "no-such": executable file not found in $PATH: unknown', "", 127, original="exits with 126"),
+    row("docker exec box no-such", _FAILED + 'exec: "no-such": executable file not found in $PATH: unknown', "", 127, original="exits with 126", since=23),
     row("docker exec box /etc/passwd", _FAILED + 'exec: "/etc/passwd": permission denied: unknown', "", 126),
-    row("docker exec -w /not/there box pwd", _FAILED + 'chdir to cwd ("/not/there") set in config.json failed: no such file or directory: unknown', "", 127, original="exits with 126"),
+    row("docker exec -w /not/there box pwd", _FAILED + 'chdir to cwd ("/not/there") set in config.json failed: no such file or directory: unknown', "", 127, original="exits with 126", since=23),
     row("docker exec -u nope box id", "unable to find user nope: no matching entries in passwd file", "", 126),
     row("docker exec ended true", "", _ERROR + "<*>ontainer <id> is not running", 1),
     row("docker exec nope true", "", _NONE, 1),

@@ -37,7 +37,7 @@ _ROWS = [
     row("docker login -u who -p word $REGISTRY", "<*>Login Succeeded", "<*>--password via the CLI is insecure<*>"),
     row("echo word | docker login -u who --password-stdin $REGISTRY && docker logout $REGISTRY", "Login Succeeded Removing login credentials for $REGISTRY", "<*>"),
     row("docker login -u who -p word localhost:1", "", "<*>connection refused<*>", 1),
-    row("docker login -p word", "", "<*>annot perform an interactive login from a non TTY device", 1),
+    row("docker login -p word", "", "<*>annot perform an interactive login from a non TTY device", 1, since=28),
     row("docker search localhost:1/thing", "", _ERROR + "<*>connection refused<*>", 1),
     row("docker search --limit 1 --no-trunc --format '{{.Name}}' -f bogus=1 localhost:1/thing", "", _ERROR + "<*>nvalid filter 'bogus'", 1),
     row("docker logout $REGISTRY", "<*>$REGISTRY", "<*>"),

@@ -19,7 +19,7 @@ _ROWS = [
     row("docker run --bogus busybox", "", "unknown flag: --bogus<*>", 125),
     row("docker run", "", "<*>requires at least 1 argument<*>", 1),
     row("docker run --rm --pull never nope:1 true", "", _DAEMON + "No such image: nope:1" + _MORE, 125, since=28),
-    row("docker run --rm --pull always -q localhost:1/nope true", "", "<*>connection refused<*>", 125),
+    row("docker run --rm --pull always -q localhost:1/nope true", "", "<*>connection refused<*>", 125, since=26),
     row("docker run --rm UPPER true", "", "docker: invalid reference format: repository name (library/UPPER) must be lowercase" + _MORE, 125, since=28),
     row("docker run --name ended busybox true", "", _DAEMON + 'Conflict. The container name "/ended" is already in use by container "<id>".'
         " You have to remove (or rename) that container to be able to reuse that name." + _MORE, 125, since=28),
@@ -124,7 +124,7 @@ _ROWS = [
     row("docker run --rm --oom-kill-disable busybox true", "", "WARNING: <*>OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.<*>",
         original="the daemon's warning comes first"),
     row("docker run --rm --use-api-socket busybox sh -c 'test -S /var/run/docker.sock && echo socket'", "socket", since=28, original="needs API 1.44"),
-    row("docker run --rm --kernel-memory 50m busybox true", "", "<*>"),
+    row("docker run --rm --kernel-memory 50m busybox true", "", "<*>", since=28),
     row("docker container create -q --name cq busybox", "<id>", since=26),
     row("docker run --rm --gpus bogus=1 busybox true", "", "<*>unexpected key 'bogus'<*>", 125),
     row("docker create --name cc -it busybox sh -c 'exit 3'", "<id>"),

@@ -125,6 +125,9 @@ async def body(request: Request, *, required: bool = True) -> dict[str, Any]:
         document = jsontext.loads(data, unique=True)
     except ValueError as error:
         raise InvalidArgument(f"invalid JSON: {error}") from None
+    if document is None:
+        # As in Go: nothing is filled in. The CLI of Docker 20.10 commits with it.
+        return {}
     if not isinstance(document, dict):
         raise InvalidArgument("invalid JSON: an object is needed")
     return document
