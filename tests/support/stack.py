@@ -171,6 +171,9 @@ class Terminal:
                 os.execvpe("docker", ["docker", *words], {**stack.environment, "TERM": "xterm"})
             os._exit(127)
         self.seen = ""
+        """What has come and was not expected yet."""
+        self.heard = ""
+        """All that has come."""
 
     def send(self, text: str) -> None:
         os.write(self.master, text.encode())
@@ -195,7 +198,9 @@ class Terminal:
             if error.errno == errno.EIO:
                 return False
             raise
-        self.seen += data.decode(errors="replace")
+        text = data.decode(errors="replace")
+        self.seen += text
+        self.heard += text
         return bool(data)
 
     def wait(self, timeout: float = 20) -> int:
