@@ -129,3 +129,16 @@ def test_a_file_that_is_not_what_was_written_is_not_compacted(
         os.truncate(path, len(data) - 3)
     assert journal.compacted(kept) is kept
     assert kept.broken
+
+
+def test_what_was_cut_short_does_not_show_behind_what_follows(path: str, kept: Journal) -> None:
+    kept.append([b't\t["c"]\t[3]', *(b't\t["x%d"]\t[5]' % number for number in range(50))], {})
+    kept.close()
+    os.truncate(path, len(Path(path).read_bytes().rstrip(b"\0")) - 3)
+    found = journal.read(path)
+    assert found is not None
+    again = Journal(path, found)
+    again.append([b't\t["d"]\t[4]'], {})
+    assert _read(path) == (8, False, {b"[1]", b"[2]", b"[4]"})
+    again.close()
+    assert b'"x7"' not in Path(path).read_bytes()
