@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.support.stack import Stack
+from tests.support.stack import Stack, wait_until
 
 _HOLES: Final = {
     "<id>": r"[0-9a-f]{64}",
@@ -142,8 +142,8 @@ class Bench:
         custom = urllib.parse.quote(json.dumps({"type": ["custom"]}))
         for found in self._get(f"/networks?filters={custom}"):
             self.engine.request("DELETE", f"/networks/{found['Id']}")
-        for found in self._get("/volumes")["Volumes"] or []:
-            self.engine.request("DELETE", f"/volumes/{found['Name']}?force=1")
+        # A container that goes by itself holds its volumes until it is gone.
+        wait_until(self._without_volumes, what="the end of volumes")
         for found in self._get("/images/json"):
             names = [each for each in found["RepoTags"] or [] if each != "<none>:<none>"]
             if "busybox:latest" in names:
@@ -156,6 +156,11 @@ class Bench:
         subprocess.run(
             f"find {shlex.quote(str(self.folder))} -mindepth 1 -delete", shell=True, check=True
         )
+
+    def _without_volumes(self) -> bool:
+        for found in self._get("/volumes")["Volumes"] or []:
+            self.engine.request("DELETE", f"/volumes/{found['Name']}?force=1")
+        return not self._get("/volumes")["Volumes"]
 
     def _get(self, path: str) -> Any:
         status, answer = self.engine.request("GET", path)
