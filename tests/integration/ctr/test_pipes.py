@@ -49,7 +49,8 @@ def test_archive_in_and_out(
         loader = Loader(transfers, None, Silent(), str(tmp_path))  # type: ignore[arg-type]
         told = [each["stream"] async for each in loader.load(_pieces(data))]
         saver = Saver(None, transfers)  # type: ignore[arg-type]
-        saved = b"".join([each async for each in await saver.save(["docker.io/library/piped:1"])])
+        archive = await saver.save(["docker.io/library/piped:1"], None)
+        saved = b"".join([each async for each in archive])
         await client.close()
         return told, saved
 
