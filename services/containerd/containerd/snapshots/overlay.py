@@ -95,6 +95,7 @@ class OverlaySnapshotter:
         self._held = f"snapshots/{self.name}"
         self._database = database
         self._exchange = exchange
+        self._removals: set[asyncio.Future[None]] = set()
         for unfinished in (self._fresh, self._drafts):
             shutil.rmtree(unfinished, ignore_errors=True)
         for directory in (self._directory, self._trash, self._fresh, self._drafts):
@@ -311,8 +312,17 @@ class OverlaySnapshotter:
         await self._database.call(update, namespaces.current())
 
     async def remove(self, name: str) -> None:
-        """Remove a snapshot without children; raises NotFound, FailedPrecondition."""
+        """Remove a snapshot without children; raises NotFound, FailedPrecondition.
 
+        A caller that goes away changes nothing: once the record is deleted, nobody else looks for the directory before the
+        next start.
+        """
+        removal = asyncio.ensure_future(self._remove(name))
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
+        await asyncio.shield(removal)
+
+    async def _remove(self, name: str) -> None:
         def delete(connection: sqlite3.Connection, namespace: str) -> int:
             info = self._find(connection, namespace, name)
             try:
