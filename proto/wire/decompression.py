@@ -9,7 +9,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from wire.errors import InvalidArgument
 
@@ -39,39 +39,16 @@ class _Plain:
             yield data
 
 
-class _Gzip:
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(_GZIP_WINDOW)
+class _Streams:
+    """Streams of gzip, bzip2 or xz, one after the other, with zeros between or behind them."""
 
-    @property
-    def whole(self) -> bool:
-        return self._stream.eof
-
-    def pieces(self, data: bytes) -> Iterator[bytes]:
-        while True:
-            if self._stream.eof:
-                data = data.lstrip(b"\0")
-                if not data:
-                    return
-                self._stream = zlib.decompressobj(_GZIP_WINDOW)
-            piece = self._stream.decompress(data, _PIECE)
-            data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
-            if piece:
-                yield piece
-            if not data and (self._stream.eof or len(piece) < _PIECE):
-                return
-
-
-class _Blocks:
-    """bzip2 and xz, whose decompressors are alike."""
-
-    def __init__(self, begin: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]) -> None:
+    def __init__(self, begin: Callable[[], Any]) -> None:
         self._begin = begin
         self._stream = begin()
 
     @property
     def whole(self) -> bool:
-        return self._stream.eof
+        return bool(self._stream.eof)
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         while True:
@@ -81,11 +58,29 @@ class _Blocks:
                     return
                 self._stream = self._begin()
             piece = self._stream.decompress(data, _PIECE)
-            data = self._stream.unused_data if self._stream.eof else b""
+            data = self._stream.unused_data if self._stream.eof else self._unread()
             if piece:
                 yield piece
-            if not data and (self._stream.eof or self._stream.needs_input):
+            if not data and (self._stream.eof or self._drained(piece)):
                 return
+
+    def _unread(self) -> bytes:
+        """What the stream has given back."""
+        return b""
+
+    def _drained(self, _piece: bytes) -> bool:
+        """Whether nothing more comes of what it has taken."""
+        return bool(self._stream.needs_input)
+
+
+class _Gzip(_Streams):
+    """zlib keeps nothing back, and does not say what it still could give."""
+
+    def _unread(self) -> bytes:
+        return bytes(self._stream.unconsumed_tail)
+
+    def _drained(self, piece: bytes) -> bool:
+        return len(piece) < _PIECE
 
 
 class _Zstd:
@@ -117,17 +112,21 @@ class _Zstd:
             raise OSError(str(error)) from error
 
 
+def _gzip() -> zlib._Decompress:
+    return zlib.decompressobj(_GZIP_WINDOW)
+
+
 def _xz() -> lzma.LZMADecompressor:
     return lzma.LZMADecompressor(memlimit=_DICTIONARY)
 
 
 def _format(head: bytes) -> _Format:
     if head.startswith(b"\x1f\x8b"):
-        return _Gzip()
+        return _Gzip(_gzip)
     if head.startswith(b"BZh"):
-        return _Blocks(bz2.BZ2Decompressor)
+        return _Streams(bz2.BZ2Decompressor)
     if head.startswith(b"\xfd7zXZ\0"):
-        return _Blocks(_xz)
+        return _Streams(_xz)
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         return _Zstd()
     return _Plain()
@@ -187,6 +186,12 @@ class Reader:
 
     def read(self, size: int) -> bytes:
         """So many bytes, fewer at the end; raises InvalidArgument."""
+        if not self._buffer:
+            piece = next(self._pieces, b"")
+            if len(piece) == size:
+                # Most pieces of plain archives, and not worth a copy.
+                return piece
+            self._buffer = memoryview(piece)
         found = []
         while size > 0:
             if not self._buffer:

@@ -21,6 +21,7 @@ def loads(data: bytes | bytearray | str, *, unique: bool = False) -> Any:
 
     With ``unique`` an object that has a name twice is refused: decoders differ in which of the two they take.
     """
+    raw = data.encode() if isinstance(data, str) else data
     text = data if isinstance(data, str) else data.decode()
     try:
         found = json.loads(
@@ -29,7 +30,7 @@ def loads(data: bytes | bytearray | str, *, unique: bool = False) -> Any:
             parse_float=_number,
             object_pairs_hook=_unique if unique else None,
         )
-        return mended(found) if _ESCAPED_HALF.search(text.encode()) else found
+        return mended(found) if _ESCAPED_HALF.search(raw) else found
     except RecursionError:
         raise ValueError("exceeded max depth") from None
 

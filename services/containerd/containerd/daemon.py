@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sqlite3
-import uuid
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Final
@@ -60,7 +59,7 @@ from containerd.transfer.streams import Streams
 from containerd.unpack.native import NativeUnpacker
 from containerd.unpack.unpacker import Unpacker
 from wire import namespaces, otlp, stacks
-from wire.atomic import FileLock, ensure_directory, write_atomic
+from wire.atomic import FileLock, ensure_directory
 from wire.errors import NotFound
 from wire.gen.containerd.services.containers.v1 import containers_pb2
 from wire.gen.containerd.services.content.v1 import content_pb2
@@ -82,6 +81,7 @@ from wire.gen.containerd.types.sandbox_pb2 import Sandbox as TypeSandbox
 from wire.gen.health.v1 import health_pb2
 from wire.gen.shim.events.v1 import events_pb2 as shim_events_pb2
 from wire.grpc_adapter import ServerInterceptor, server_options
+from wire.identity import lasting_id
 from wire.oci.image import Descriptor
 from wire.ttrpc.server import Method, Server
 
@@ -224,7 +224,7 @@ async def serve(config: Config) -> None:
         names = sorted([_plugin(name) for _, name in services])
         names += ["healthcheck", "introspection"]
         services[introspection_pb2, "Introspection"] = IntrospectionService(
-            _uuid(config.root),
+            lasting_id(os.path.join(config.root, "uuid")),
             config.root,
             [name for name in names if f"{GRPC}{name}" not in settings.disabled],
             list(usable),
@@ -353,17 +353,6 @@ def _forwarding(exchange: Exchange) -> dict[tuple[str, str], Method]:
 
     service = "containerd.services.events.ttrpc.v1.Events"
     return {(service, "Forward"): Method(shim_events_pb2.ForwardRequest, forward)}  # type: ignore[arg-type]
-
-
-def _uuid(root: str) -> str:
-    path = os.path.join(root, "uuid")
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        fresh = str(uuid.uuid4())
-        write_atomic(path, fresh.encode())
-        return fresh
 
 
 def _notify_ready(path: str | None) -> None:

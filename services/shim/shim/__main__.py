@@ -72,7 +72,7 @@ def _start(parsed: argparse.Namespace) -> None:
         if given.HasField("socket_dir"):
             socket_dir = given.socket_dir
     group = shim_group(bundle) or parsed.id
-    started = bootstrap.start(
+    socket_address = bootstrap.start(
         bootstrap.Request(
             namespace=parsed.namespace,
             bundle=bundle,
@@ -82,9 +82,9 @@ def _start(parsed: argparse.Namespace) -> None:
         )
     )
     if given is None:
-        sys.stdout.write(started.address)
+        sys.stdout.write(socket_address)
     else:
-        answer = BootstrapResult(version=3, address=started.address, protocol="ttrpc")
+        answer = BootstrapResult(version=3, address=socket_address, protocol="ttrpc")
         sys.stdout.buffer.write(answer.SerializeToString())
     sys.stdout.flush()
 

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, NoReturn
 
-STARTED: Final = b"started"
+_STARTED: Final = b"started"
 
 _UCRED: Final = struct.Struct("3i")
 _BACKLOG: Final = 128
@@ -43,18 +43,8 @@ class Request:
         self.socket_path = socket_path
 
 
-class Started:
-    """Where the new shim answers."""
-
-    __slots__ = ("address", "pid")
-
-    def __init__(self, address: str, pid: int) -> None:
-        self.address = address
-        self.pid = pid
-
-
-def start(request: Request) -> Started:
-    """The shim of a container: that of its group if there is one, else a new one, a child of ours.
+def start(request: Request) -> str:
+    """The address of a container's shim: that of its group if there is one, else a new one, a child of ours.
 
     Returns once its socket listens. Raises Internal for a shim that fails.
     """
@@ -64,16 +54,11 @@ def start(request: Request) -> Started:
         serve(request, write_end)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as pipe:
-        check(pipe.read(), request.bundle)
-    with open(f"{request.bundle}/shim.pid", encoding="ascii") as file:
-        return Started(f"unix://{request.socket_path}", int(file.read()))
-
-
-def check(answer: bytes, bundle: str) -> None:
-    """What `serve` has answered, all of it; raises Internal for a failure."""
-    if answer != STARTED:
+        answer = pipe.read()
+    if answer != _STARTED:
         reason = answer.decode(errors="replace") or "it ended at its start"
-        raise Internal(f"failed to start a shim in {bundle}: {reason}")
+        raise Internal(f"failed to start a shim in {request.bundle}: {reason}")
+    return f"unix://{request.socket_path}"
 
 
 def remove_sockets(bundle: str) -> None:
@@ -119,7 +104,7 @@ def _serving(path: str) -> int:
 def serve(request: Request, answer: int) -> NoReturn:
     """Become a shim in a forked child, unless one serves the container's group already; never returns.
 
-    ``answer`` takes STARTED once the shim's socket listens and its files are written, else a sentence that says why not.
+    ``answer`` takes "started" once the shim's socket listens and its files are written, else a sentence that says why not.
     Each object that is touched here is a page that an idle container costs: the worker does what can wait.
     """
     status = 1
@@ -159,7 +144,7 @@ def _begin(request: Request, answer: int) -> socket.socket | None:
         return None
     if listener is not None:
         _detach(bundle)
-    os.write(answer, STARTED)
+    os.write(answer, _STARTED)
     os.close(answer)
     if listener is None:
         return None

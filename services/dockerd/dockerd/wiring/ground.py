@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import sys
-import uuid
 from dataclasses import dataclass
 
 from dockerd.config import Config, LiveConfig
@@ -17,7 +16,7 @@ from dockerd.fdstore import FdStore
 from dockerd.networks.controller import NetworkController
 from dockerd.plugins.activation import Plugins
 from dockerd.plugins.address import Directory
-from wire.atomic import write_atomic
+from wire.identity import lasting_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +68,8 @@ def lay(
 
 
 def daemon_id(data_root: str) -> str:
-    """The engine's id, made at its first start."""
-    path = os.path.join(data_root, "engine-id")
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        fresh = str(uuid.uuid4())
-        write_atomic(path, fresh.encode())
-        return fresh
+    """The engine's id."""
+    return lasting_id(os.path.join(data_root, "engine-id"))
 
 
 def _scratch(data_root: str) -> str:
