@@ -104,7 +104,7 @@ class Killer:
 
 def _template(daemon: Containerd) -> tuple[containers_pb2.Container, str]:
     """A container as ctr makes it, and the snapshot that its own stands on."""
-    name = f"template-{daemon.root.name}"
+    name = f"template-{daemon.mark}"
     daemon.ctr(
         "containers", "create", "--runtime", OURS, "--", IMAGE, name, "sh", "-c", grpc_load.SCRIPT
     )
@@ -129,10 +129,10 @@ def test_kills_under_grpc_load(
     daemon.ctr("images", "import", archive)
     containers = Containers(*_template(daemon), tmp_path)
     client = Client(daemon.address)
-    names = [f"{name}-{daemon.root.name}" for name in KEPT]
+    names = [f"{name}-{daemon.mark}" for name in KEPT]
     pids = {name: containers.run(client, name) for name in names}
     pods = Pods(containers, pause, OURS)
-    pod = f"keptpod-{daemon.root.name}"
+    pod = f"keptpod-{daemon.mark}"
     held = pods.run(client, pod)
     held_births = [born(pid) for pid in held]
     births = {name: born(pid) for name, pid in pids.items()}
@@ -185,6 +185,5 @@ def _check_empty(daemon: Containerd) -> None:
     assert list(daemon.root.glob("state/io.containerd.sandbox.controller.v1.shim/*/*")) == []
     wait_until(lambda: shims_below(daemon.root / "state") == [])
     assert leaks.unaccounted(daemon.root / "data") == set()
-    mark = daemon.root.name
-    groups = [str(path) for path in leaks.CGROUPS.glob("*/default/*") if mark in path.name]
+    groups = [str(path) for path in leaks.CGROUPS.glob("*/default/*") if daemon.mark in path.name]
     assert groups == []

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,11 @@ class Containerd:
     @property
     def address(self) -> Path:
         return self.root / "c.sock"
+
+    @property
+    def mark(self) -> str:
+        """Part of the ids of its containers: those are the machine's, and may not end as a temporary folder's name may."""
+        return f"{zlib.crc32(str(self.root).encode()):08x}"
 
     def start(self) -> None:
         """Start it, and wait until it says that it serves."""

@@ -52,7 +52,7 @@ def busy(archive: Path) -> Iterator[Containerd]:
 
 def _name(daemon: Containerd, name: str) -> str:
     """Names of containers are the machine's."""
-    return f"{name}-{daemon.root.name}"
+    return f"{name}-{daemon.mark}"
 
 
 def _known(daemon: Containerd) -> dict[str, Any]:
